@@ -1,0 +1,32 @@
+#pragma once
+// Every limit and deadline that is in force unless the caller says otherwise. docs/defaults.md is this table in prose.
+
+#include <cstddef>
+
+#include <hawser/base/clock.hpp>
+
+namespace hawser::defaults {
+
+using namespace std::chrono_literals;
+
+inline constexpr duration resolve_timeout = 5s;      ///< a name and all of its addresses
+inline constexpr duration connect_timeout = 10s;     ///< all addresses of one connect() together
+inline constexpr duration attempt_delay = 250ms;     ///< before the next address is tried beside the last (RFC 8305, 5)
+inline constexpr duration handshake_timeout = 10s;   ///< a TLS handshake, on either side
+inline constexpr duration close_timeout = 2s;        ///< flushing, close_notify and the peer's end
+inline constexpr duration write_timeout = 60s;       ///< a write that makes no progress because the peer does not read
+inline constexpr duration accept_retry = 100ms;      ///< accept() again after running out of descriptors or memory
+inline constexpr duration stop_grace = 5s;           ///< connections of a stopped server may finish for so long
+
+inline constexpr std::size_t max_connections = 10000;  ///< open at once per listener; more wait in the backlog
+inline constexpr std::size_t max_handshakes = 2048;    ///< unfinished at once per listener; beyond it the oldest is cut
+inline constexpr std::size_t handshakes_per_turn = 8;  ///< handshake steps per turn of the loop, the others take turns
+inline constexpr int backlog = 4096;                   ///< listen(2); the kernel caps it at net.core.somaxconn
+
+inline constexpr std::size_t send_buffer_limit = std::size_t{256} << 10;     ///< accepted and not yet given to the kernel
+inline constexpr std::size_t receive_buffer_limit = std::size_t{256} << 10;  ///< received and not yet read
+inline constexpr std::size_t lent_buffer_size = std::size_t{16} << 10;       ///< the largest chunk that read() lends
+inline constexpr std::size_t line_limit = std::size_t{64} << 10;             ///< read_line and read_until
+inline constexpr std::size_t read_all_limit = std::size_t{64} << 20;         ///< read_all
+
+}  // namespace hawser::defaults

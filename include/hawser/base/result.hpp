@@ -1,0 +1,110 @@
+#pragma once
+// result<T>: a value or an error_info, without throwing.
+
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include <hawser/base/error.hpp>
+
+#if defined(__cpp_lib_expected)
+#include <expected>
+#endif
+
+namespace hawser {
+
+/// What `co_await as_result(op)` gives: the value of `op`, or what went wrong. Has no tuple protocol, on purpose:
+/// g++ 15 and 16 skip destructors of such bindings in coroutines.
+template <class T> class [[nodiscard]] result {
+public:
+    using value_type = T;
+
+    result(const T& value) : has_{true} { std::construct_at(&value_, value); }
+    result(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>) : has_{true} { std::construct_at(&value_, std::move(value)); }
+    result(error_info error) noexcept : has_{false} { std::construct_at(&error_, std::move(error)); }
+    result(errc code) noexcept : result{error_info{code}} {}
+    result(const result& other) : has_{other.has_} {
+        if (has_) std::construct_at(&value_, other.value_);
+        else std::construct_at(&error_, other.error_);
+    }
+    result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_{other.has_} {
+        if (has_) std::construct_at(&value_, std::move(other.value_));
+        else std::construct_at(&error_, other.error_);
+    }
+    result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+        std::destroy_at(this);
+        return *std::construct_at(this, std::move(other));
+    }
+    ~result() {
+        if (has_) std::destroy_at(&value_);
+        else std::destroy_at(&error_);
+    }
+
+    bool has_value() const noexcept { return has_; }
+    explicit operator bool() const noexcept { return has_; }
+
+    /// The value; throws `error` or `cancelled` if there is none.
+    T& value() & { return check(), value_; }
+    const T& value() const& { return check(), value_; }
+    T&& value() && { return check(), std::move(value_); }
+    template <class U> T value_or(U&& other) && { return has_ ? std::move(value_) : static_cast<T>(std::forward<U>(other)); }
+
+    /// The value; the behaviour is undefined if there is none.
+    T& operator*() & noexcept { return value_; }
+    const T& operator*() const& noexcept { return value_; }
+    T&& operator*() && noexcept { return std::move(value_); }
+    T* operator->() noexcept { return &value_; }
+    const T* operator->() const noexcept { return &value_; }
+
+    /// The failure; the behaviour is undefined if there is a value.
+    const error_info& error() const noexcept { return error_; }
+
+#if defined(__cpp_lib_expected)
+    operator std::expected<T, error_info>() && {
+        if (has_) return std::move(value_);
+        return std::unexpected{error_};
+    }
+#endif
+
+private:
+    void check() const {
+        if (!has_) throw_error(error_);
+    }
+    union {
+        T value_;
+        error_info error_;
+    };
+    bool has_;
+};
+
+template <> class [[nodiscard]] result<void> {
+public:
+    using value_type = void;
+
+    result() noexcept : error_{errc::cancelled}, has_{true} {}
+    result(error_info error) noexcept : error_{std::move(error)}, has_{false} {}
+    result(errc code) noexcept : error_{code}, has_{false} {}
+
+    bool has_value() const noexcept { return has_; }
+    explicit operator bool() const noexcept { return has_; }
+    /// Throws `error` or `cancelled` if this is a failure.
+    void value() const {
+        if (!has_) throw_error(error_);
+    }
+    void operator*() const noexcept {}
+    const error_info& error() const noexcept { return error_; }
+
+#if defined(__cpp_lib_expected)
+    operator std::expected<void, error_info>() const {
+        if (has_) return {};
+        return std::unexpected{error_};
+    }
+#endif
+
+private:
+    error_info error_;
+    bool has_;
+};
+
+}  // namespace hawser

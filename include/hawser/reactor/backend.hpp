@@ -1,0 +1,35 @@
+#pragma once
+// What a reactor asks of the system: operations, waiting, and the time. io_uring is one backend, a script another.
+
+#include <hawser/base/clock.hpp>
+#include <hawser/reactor/op.hpp>
+
+namespace hawser::detail {
+
+class backend {
+public:
+    backend() = default;
+    backend(const backend&) = delete;
+    backend& operator=(const backend&) = delete;
+    virtual ~backend() = default;
+
+    /// Takes `o` until its last completion. Never fails and never completes inside: whatever goes wrong is a completion.
+    virtual void start(op& o) noexcept = 0;
+
+    /// Asks for an early end. The operation still completes: with what it had done, or with -ECANCELED.
+    virtual void cancel(op& o) noexcept = 0;
+
+    /// Hands everything started to the system, waits until something completes or `until` has come (a time in the
+    /// past: does not wait), and calls the completion functions of what has completed.
+    virtual void wait(time_point until) noexcept = 0;
+
+    /// Operations started and not finished.
+    virtual std::size_t in_flight() const noexcept = 0;
+
+    virtual time_point now() const noexcept = 0;
+
+    /// "io_uring", or what takes its place.
+    virtual const char* name() const noexcept = 0;
+};
+
+}  // namespace hawser::detail

@@ -1,0 +1,209 @@
+#pragma once
+// The life of a server's connections: limits, handshakes, isolation of their handlers, and the two steps of a stop.
+
+#include <cstdio>
+
+#include <hawser/coro/event.hpp>
+#include <hawser/coro/this_task.hpp>
+#include <hawser/coro/under.hpp>
+#include <hawser/coro/with_scope.hpp>
+#include <hawser/net/acceptor.hpp>
+#include <hawser/reactor/with_timeout.hpp>
+#include <hawser/tls/stream.hpp>
+
+namespace hawser::tls {
+
+/// Options of a tls::listener.
+struct listener_options {
+    duration handshake_timeout = defaults::handshake_timeout;  ///< then the connection is cut
+    duration grace = defaults::stop_grace;                     ///< for busy connections after a stop
+    std::size_t max_connections = defaults::max_connections;   ///< open at once in serve(); more wait in the backlog
+    std::size_t max_handshakes = defaults::max_handshakes;     ///< unfinished at once in serve(); beyond it the oldest is cut
+    /// Told of each connection that ended badly: `what` is what the handshake or the handler threw. nullptr: exceptions of
+    /// handlers that are not hawser's are printed to stderr, the rest is dropped. Must not throw.
+    void (*on_error)(const std::exception_ptr& what, const endpoint& peer) = nullptr;
+    hawser::tcp::listen_options tcp{};
+};
+static_assert(std::is_trivially_destructible_v<listener_options>);
+
+namespace detail {
+
+struct server_state;
+
+/// One connection of serve(), in the frame of its task, and counted while it lives.
+class served : public hawser::detail::list_node {
+public:
+    served(server_state& of, const endpoint& from) noexcept;
+    served(const served&) = delete;
+    served& operator=(const served&) = delete;
+    ~served();
+
+    void handshake_ended() noexcept;
+    /// From now on it is an established connection.
+    void serve(ref<stream_core> core) noexcept;
+    void leave_when_idle() noexcept {
+        leaves_ = true;
+        core_->stop_when_idle(&stop);
+    }
+    /// Whether the stop came while its handler waited for input with nothing left to send.
+    bool left_idle() const noexcept { return leaves_ && !cut && stop.stop_requested(); }
+
+    stop_source stop;
+    const endpoint peer;
+    bool evicted = false, cut = false;
+
+private:
+    server_state& state_;
+    ref<stream_core> core_;
+    bool shakes_hands_ = true, leaves_ = false;
+};
+
+/// What the connections of one serve() share.
+struct server_state {
+    explicit server_state(const listener_options& o) noexcept : options{o} {}
+
+    const listener_options& options;
+    hawser::detail::list<served> handshaking;  // oldest first
+    hawser::detail::list<served> established;
+    std::size_t open = 0, unfinished = 0;
+    bool stopping = false;
+    event one_left;
+
+    void report(const std::exception_ptr& what, const endpoint& peer) const noexcept {
+        if (options.on_error) return options.on_error(what, peer);
+        try {
+            std::rethrow_exception(what);
+        } catch (const error&) {
+        } catch (const cancelled&) {
+        } catch (const std::exception& e) {
+            std::fprintf(stderr, "hawser: the handler of %s threw: %s\n", peer.to_string().c_str(), e.what());
+        } catch (...) {
+            std::fprintf(stderr, "hawser: the handler of %s threw\n", peer.to_string().c_str());
+        }
+    }
+    void report_handshake(const served& who, const error_info& why) const noexcept {
+        if (why == errc::cancelled && !who.evicted) return;
+        const error_info told = !who.evicted ? why : error_info{make_error_code(errc::limit_exceeded), phase::handshake, who.peer.to_string(),
+            "cut as the oldest of more than " + std::to_string(options.max_handshakes) + " unfinished handshakes (max_handshakes)"};
+        report(hawser::detail::outcome<void>{result<void>{told}}.exception(), who.peer);
+    }
+    /// The first step of a stop: those that wait for input leave, now or when they come to that.
+    void let_idle_leave() noexcept {
+        stopping = true;
+        handshaking.for_each([](served& s) { s.stop.request_stop(); });
+        established.for_each([](served& s) { s.leave_when_idle(); });
+    }
+    void cut_all() noexcept {
+        established.for_each([](served& s) {
+            s.cut = true;
+            s.stop.request_stop();
+        });
+    }
+};
+
+inline served::served(server_state& of, const endpoint& from) noexcept : peer{from}, state_{of} {
+    ++of.open;
+    of.handshaking.push_back(*this);
+    if (++of.unfinished > of.options.max_handshakes) {
+        served& oldest = of.handshaking.pop_front();
+        oldest.evicted = true;
+        oldest.stop.request_stop();
+    }
+    if (of.stopping) stop.request_stop();
+}
+inline served::~served() {
+    handshake_ended();
+    unlink();
+    if (core_) core_->stop_when_idle(nullptr);
+    --state_.open;
+    state_.one_left.set();
+}
+inline void served::handshake_ended() noexcept {
+    if (!std::exchange(shakes_hands_, false)) return;
+    unlink();
+    --state_.unfinished;
+}
+inline void served::serve(ref<stream_core> core) noexcept {
+    core_ = std::move(core);
+    state_.established.push_back(*this);
+    if (state_.stopping) leave_when_idle();
+}
+
+inline operation<stream> accepted_handshake(ref<core> c, duration timeout) {
+    if (!c) co_return error_info{make_error_code(errc::closed), phase::handshake, {}, "this connection was handed over already"};
+    co_return co_await as_result(finish_handshake(std::move(c), timeout));
+}
+
+/// A connection of serve(): handshake, handler, close.
+template <class F> task<void> serve_one(server_state* state, F* handler, ref<core> connection, endpoint peer) {
+    served self{*state, peer};
+    result<stream> done = co_await as_result(hawser::detail::under{self.stop, finish_handshake(std::move(connection), state->options.handshake_timeout)});
+    self.handshake_ended();
+    if (!done) {
+        state->report_handshake(self, done.error());
+        co_return;
+    }
+    stream line = *std::move(done);
+    self.serve(line.core());
+    std::exception_ptr thrown;
+    try {
+        co_await hawser::detail::under{self.stop, (*handler)(line)};
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    if (thrown && !self.left_idle()) {
+        if (!hawser::detail::is_cancelled(thrown)) state->report(thrown, peer);
+        co_return;  // without close_notify: what the client has got may be half of it
+    }
+    auto closed = co_await as_result(line.close());
+    if (!closed) state->report(hawser::detail::outcome<void>{closed}.exception(), peer);
+}
+
+inline operation<void> all_gone(server_state& state) {
+    while (state.open != 0) {
+        state.one_left.reset();
+        auto left = co_await as_result(state.one_left.wait());
+        if (!left) co_return left;
+    }
+    co_return result<void>{};
+}
+
+template <class F, class Listener> operation<void> serve_all(Listener& door, F handler) {
+    server_state state{door.options()};
+    stop_source accepting;  // the stop of this task ends accepting, and connections only after their grace
+    stop_source serving;
+    accepting.follow(co_await get_stop_token());
+    error_info why{errc::cancelled};
+    auto body = [&](scope& clients) -> operation<void> {
+        for (;;) {
+            state.one_left.reset();
+            if (state.open >= state.options.max_connections) {
+                auto left = co_await as_result(hawser::detail::under{accepting, state.one_left.wait()});
+                if (!left) break;
+                continue;
+            }
+            auto got = co_await as_result(hawser::detail::under{accepting, hawser::detail::accept_operation{door.door()}});
+            if (!got) {
+                why = got.error();
+                break;
+            }
+            const endpoint peer = got->peer;
+            auto connection = door.core_of(*std::move(got));
+            if (connection) clients.spawn(serve_one<F>, &state, &handler, *std::move(connection), peer);
+            else state.report(hawser::detail::outcome<void>{result<void>{connection.error()}}.exception(), peer);
+        }
+        // A listener that was closed lets its connections go on; a stop does not.
+        auto ended = co_await as_result(hawser::detail::under{accepting, all_gone(state)});
+        if (ended) co_return result<void>{};
+        state.let_idle_leave();
+        auto in_time = co_await as_result(with_timeout(state.options.grace, all_gone(state)));
+        if (!in_time) state.cut_all();
+        co_return result<void>{};
+    };
+    auto joined = co_await as_result(hawser::detail::under{serving, with_scope(body)});
+    if (!joined) co_return joined.error();
+    co_return why;
+}
+
+}  // namespace detail
+}  // namespace hawser::tls
