@@ -279,10 +279,14 @@ TEST_SUITE("with_scope") {
                         co_await manual::turn{};
                         into += argument.value;
                     }, tracked{7}, std::ref(seen));
-                    s.spawn([](const std::string& argument) -> task<> {
+                    s.spawn([](std::string argument) -> task<> {
                         co_await manual::turn{};
                         CHECK(argument == "decays to a pointer and becomes a string");
                     }, "decays to a pointer and becomes a string");
+                    s.spawn([](const std::string& argument) -> task<> {
+                        co_await manual::turn{};
+                        CHECK(argument == "is stored as a string, to which the parameter refers");
+                    }, std::string{"is stored as a string, to which the parameter refers"});
                 }
                 CHECK(tracked::alive == 4);
             });
@@ -292,6 +296,39 @@ TEST_SUITE("with_scope") {
         CHECK(seen == 2 + 3 + 5 + 7);
         CHECK(tracked::alive == 0);
         CHECK(tracked::wrong == 0);
+    }
+
+    TEST_CASE("a parameter that would refer to a temporary is refused") {
+        using hawser::detail::arguments_are_kept;
+        struct base {};
+        struct derived : base {};
+        struct member {
+            task<> by_reference(const std::string&);
+            task<> by_value(std::string) const noexcept;
+        };
+        using by_reference = task<> (*)(const std::string&);
+        using by_rvalue = task<> (*)(int, std::string&&) noexcept;
+        using by_value = task<> (*)(std::string);
+        static_assert(!arguments_are_kept<by_reference, const char*>());
+        static_assert(arguments_are_kept<by_reference, std::string>());
+        static_assert(arguments_are_kept<by_reference, std::reference_wrapper<std::string>>());
+        static_assert(arguments_are_kept<by_reference, std::reference_wrapper<const std::string>>());
+        static_assert(!arguments_are_kept<by_rvalue, int, const char*>());
+        static_assert(arguments_are_kept<by_rvalue, int, std::string>());
+        static_assert(arguments_are_kept<by_value, const char*>());
+        static_assert(!arguments_are_kept<task<> (*)(const long&), int>());
+        static_assert(arguments_are_kept<task<> (*)(base&), derived>());
+        static_assert(arguments_are_kept<task<> (*)(const base&), derived>());
+        static_assert(!arguments_are_kept<decltype(&member::by_reference), member*, const char*>());
+        static_assert(arguments_are_kept<decltype(&member::by_reference), std::shared_ptr<member>, std::string>());
+        static_assert(arguments_are_kept<decltype(&member::by_value), member*, const char*>());
+        auto closure = [](const std::string&) -> task<> { co_return; };
+        auto changing = [](std::string&&) mutable -> task<> { co_return; };
+        auto generic = [](const auto&) -> task<> { co_return; };
+        static_assert(!arguments_are_kept<decltype(closure), const char*>());
+        static_assert(arguments_are_kept<decltype(closure), std::string>());
+        static_assert(!arguments_are_kept<decltype(changing), const char*>());
+        static_assert(arguments_are_kept<decltype(generic), const char*>());
     }
 
     TEST_CASE("move-only arguments") {

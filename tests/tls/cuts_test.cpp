@@ -32,7 +32,7 @@ template <class Cut> void converse(std::string_view version, std::string_view te
 
 TEST_CASE("ciphertext arrives byte by byte") {
     const std::string text = long_text(40'000);
-    for (const char* version : both_versions) converse(version, text, [] { return std::size_t{1}; });
+    for (const std::string version : both_versions) converse(version, text, [] { return std::size_t{1}; });
 }
 
 TEST_CASE("ciphertext arrives in random pieces") {
@@ -47,7 +47,7 @@ TEST_CASE("ciphertext arrives in random pieces") {
 }
 
 TEST_CASE("ciphertext cut off at any byte is never taken for a proper end") {
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         const std::string text = "an answer whose end matters";
         std::size_t length = ~std::size_t{0};
@@ -76,7 +76,7 @@ TEST_CASE("ciphertext cut off at any byte is never taken for a proper end") {
 }
 
 TEST_CASE("a handshake cut off at any byte fails on the side that misses something") {
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         for (std::size_t cut = 0; cut < 400; cut += cut < 16 ? 1 : 23) {
             CAPTURE(cut);
@@ -97,7 +97,7 @@ TEST_CASE("a handshake cut off at any byte fails on the side that misses somethi
 }
 
 TEST_CASE("a changed byte anywhere in a record fails the stream and delivers nothing of it") {
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         std::size_t length = ~std::size_t{0};
         for (std::size_t at = 0; at < length; ++at) {
@@ -137,7 +137,7 @@ TEST_CASE("noise never completes a handshake") {
 }
 
 TEST_CASE("megabytes both ways at once") {
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         line_pair p{{.protocols = version}};
         p.connected();

@@ -5,13 +5,13 @@
 using namespace hawser_test;
 
 TEST_CASE("a client sees the server's certificate") {
-    tls::peer_info peer;
+    hw::tls::peer_info peer;
     {
         line_pair p;
-        CHECK(!tls::peer_of(p.client.line.connection()).provided);  // nothing before the handshake
+        CHECK(!hw::tls::peer_of(p.client.line.connection()).provided);  // nothing before the handshake
         p.connected();
-        peer = tls::peer_of(p.client.line.connection());
-        CHECK(!tls::peer_of(p.server.line.connection()).provided);
+        peer = hw::tls::peer_of(p.client.line.connection());
+        CHECK(!hw::tls::peer_of(p.server.line.connection()).provided);
     }
     // The connection is gone; what is known of it is not.
     CHECK(peer.provided);
@@ -31,16 +31,16 @@ TEST_CASE("a client sees the server's certificate") {
     CHECK(!peer.contains_name("example.org"));
     CHECK(!peer.contains_name(""));
     CHECK(!peer.contains_name(std::string_view{"localhost\0.example.org", 22}));
-    CHECK(!tls::peer_info{}.contains_name("localhost"));
+    CHECK(!hw::tls::peer_info{}.contains_name("localhost"));
 }
 
 TEST_CASE("the session's parameters") {
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         line_pair p{{.protocols = version}};
-        CHECK(tls::session_of(p.client.line.native()).version.empty());
+        CHECK(hw::tls::session_of(p.client.line.native()).version.empty());
         p.connected();
-        const tls::session_info c = tls::session_of(p.client.line.native()), s = tls::session_of(p.server.line.native());
-        CHECK(c.version == (version == both_versions[0] ? "TLSv1.2" : "TLSv1.3"));
+        const hw::tls::session_info c = hw::tls::session_of(p.client.line.native()), s = hw::tls::session_of(p.server.line.native());
+        CHECK(c.version == (version == "tlsv1.2" ? "TLSv1.2" : "TLSv1.3"));
         CHECK(s.version == c.version);
         CHECK(!c.cipher.empty());
         CHECK(s.cipher == c.cipher);
@@ -49,26 +49,26 @@ TEST_CASE("the session's parameters") {
         CHECK(s.servername == "localhost");
         CHECK(!c.resumed);
     }
-    CHECK(tls::session_of(nullptr).version.empty());
+    CHECK(hw::tls::session_of(nullptr).version.empty());
 }
 
 TEST_CASE("an address is no server name") {
     line_pair p{client_config({}), server_config(), "127.0.0.1"};
     p.connected();
-    CHECK(tls::session_of(p.server.line.native()).servername.empty());
+    CHECK(hw::tls::session_of(p.server.line.native()).servername.empty());
 }
 
 TEST_CASE("without a stapled response there is no OCSP information") {
     line_pair p;
     p.connected();
-    const tls::ocsp_info info = tls::ocsp_of(p.client.line.native());
+    const hw::tls::ocsp_info info = hw::tls::ocsp_of(p.client.line.native());
     CHECK(!info.present);
-    CHECK(info.status == tls::ocsp_status::none);
-    CHECK(info.response_status == tls::ocsp_response::none);
-    CHECK(info.reason == tls::crl_reason::none);
-    CHECK(info.this_update == tls::certificate_time{});
+    CHECK(info.status == hw::tls::ocsp_status::none);
+    CHECK(info.response_status == hw::tls::ocsp_response::none);
+    CHECK(info.reason == hw::tls::crl_reason::none);
+    CHECK(info.this_update == hw::tls::certificate_time{});
     CHECK(info.url.empty());
-    CHECK(!tls::ocsp_of(nullptr).present);
+    CHECK(!hw::tls::ocsp_of(nullptr).present);
 }
 
 TEST_CASE("a client that requires a staple refuses a server without one") {
@@ -103,17 +103,17 @@ std::string make_staple(const temporary_directory& where, const std::string& sta
 TEST_CASE("a stapled OCSP response is verified and readable") {
     const temporary_directory where;
     const std::string staple = make_staple(where, "V");
-    const tls::server_config s = tls::server_config::from_files(where / "leaf.pem", where / "leaf.key", {.ocsp_staple_file = staple});
-    for (const char* version : both_versions) {
+    const hw::tls::server_config s = hw::tls::server_config::from_files(where / "leaf.pem", where / "leaf.key", {.ocsp_staple_file = staple});
+    for (const std::string version : both_versions) {
         line_pair p{client_config({.protocols = version, .require_ocsp_stapling = true}), s};
         p.connected();
-        const tls::ocsp_info info = tls::ocsp_of(p.client.line.native());
+        const hw::tls::ocsp_info info = hw::tls::ocsp_of(p.client.line.native());
         CHECK(info.present);
-        CHECK(info.status == tls::ocsp_status::good);
-        CHECK(info.response_status == tls::ocsp_response::successful);
-        CHECK(info.reason == tls::crl_reason::none);
+        CHECK(info.status == hw::tls::ocsp_status::good);
+        CHECK(info.response_status == hw::tls::ocsp_response::successful);
+        CHECK(info.reason == hw::tls::crl_reason::none);
         CHECK(!info.result.empty());
-        CHECK(info.revocation_time == tls::certificate_time{});
+        CHECK(info.revocation_time == hw::tls::certificate_time{});
         CHECK(info.this_update <= std::chrono::system_clock::now());
         CHECK(info.next_update > std::chrono::system_clock::now());
         CHECK(info.url == "http://ocsp.example.test/");
@@ -124,13 +124,13 @@ TEST_CASE("a stapled response that says revoked ends the handshake") {
     const temporary_directory where;
     const std::string staple = make_staple(where, "R");
     line_pair p{client_config({.require_ocsp_stapling = true}),
-                tls::server_config::from_files(where / "leaf.pem", where / "leaf.key", {.ocsp_staple_file = staple})};
+                hw::tls::server_config::from_files(where / "leaf.pem", where / "leaf.key", {.ocsp_staple_file = staple})};
     p.settle();
     CHECK(p.client.last == status::failed);
     CHECK(!p.client.line.handshake_complete());
-    const tls::ocsp_info info = tls::ocsp_of(p.client.line.native());
+    const hw::tls::ocsp_info info = hw::tls::ocsp_of(p.client.line.native());
     if (info.present) {
-        CHECK(info.status == tls::ocsp_status::revoked);
-        CHECK(info.reason == tls::crl_reason::key_compromise);
+        CHECK(info.status == hw::tls::ocsp_status::revoked);
+        CHECK(info.reason == hw::tls::crl_reason::key_compromise);
     }
 }

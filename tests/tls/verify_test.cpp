@@ -7,7 +7,7 @@ using namespace hawser_test;
 namespace {
 
 // Runs a handshake to its end and says why the client refused.
-hawser::error_info refused(const tls::config& c, const tls::server_config& s, const char* name = "localhost") {
+hawser::error_info refused(const hw::tls::config& c, const hw::tls::server_config& s, const char* name = "localhost") {
     line_pair p{c, s, name};
     p.settle();
     REQUIRE(p.client.last == status::failed);
@@ -21,8 +21,8 @@ hawser::error_info refused(const tls::config& c, const tls::server_config& s, co
 }  // namespace
 
 TEST_CASE("a client accepts a trusted certificate for every name in it") {
-    const tls::config c = client_config({});
-    const tls::server_config s = server_config();
+    const hw::tls::config c = client_config({});
+    const hw::tls::server_config s = server_config();
     for (const char* name : {"localhost", "LOCALHOST", "localhost.", "127.0.0.1", "::1"}) {
         CAPTURE(name);
         line_pair{c, s, name}.connected();
@@ -31,7 +31,7 @@ TEST_CASE("a client accepts a trusted certificate for every name in it") {
 
 TEST_CASE("a client refuses an unknown authority, a self-signed, an expired and a foreign certificate") {
     const std::string other = cert("other-ca.pem");
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         (void)refused(client_config({.ca_file = other, .protocols = version}), server_config());
         (void)refused(client_config({.protocols = version}), server_config("self-signed"));
@@ -44,9 +44,9 @@ TEST_CASE("a client refuses an unknown authority, a self-signed, an expired and 
 
 TEST_CASE("each insecure option lifts its own check and no other") {
     const std::string other = cert("other-ca.pem");
-    const tls::config no_time = client_config({.insecure_no_verify_time = true});
-    const tls::config no_name = client_config({.insecure_no_verify_name = true});
-    const tls::config no_chain = client_config({.insecure_no_verify_certificate = true});
+    const hw::tls::config no_time = client_config({.insecure_no_verify_time = true});
+    const hw::tls::config no_name = client_config({.insecure_no_verify_name = true});
+    const hw::tls::config no_chain = client_config({.insecure_no_verify_certificate = true});
 
     line_pair{no_time, server_config("expired")}.connected();
     (void)refused(no_time, server_config("wrong-name"));
@@ -63,13 +63,13 @@ TEST_CASE("each insecure option lifts its own check and no other") {
 
 TEST_CASE("a server that requires a client certificate gets one that it can look at") {
     const std::string ca = cert("ca.pem"), certificate = cert("client.pem"), key = cert("client.key");
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         line_pair p{{.client = {.cert_file = certificate, .key_file = key},
                      .server = {.client_ca_file = ca, .require_client_certificate = true},
                      .protocols = version}};
         p.connected();
-        const tls::peer_info peer = tls::peer_of(p.server.line.connection());
+        const hw::tls::peer_info peer = hw::tls::peer_of(p.server.line.connection());
         CHECK(peer.provided);
         CHECK(contains(peer.subject, "test client"));
     }
@@ -78,16 +78,16 @@ TEST_CASE("a server that requires a client certificate gets one that it can look
 TEST_CASE("a server that requests a client certificate takes none, takes a good one, refuses a bad one") {
     const std::string ca = cert("ca.pem"), certificate = cert("client.pem"), key = cert("client.key");
     const std::string bad = cert("self-signed.pem"), bad_key = cert("self-signed.key");
-    const tls::server_options requests{.client_ca_file = ca, .request_client_certificate = true};
-    for (const char* version : both_versions) {
+    const hw::tls::server_options requests{.client_ca_file = ca, .request_client_certificate = true};
+    for (const std::string version : both_versions) {
         CAPTURE(version);
         line_pair none{{.server = requests, .protocols = version}};
         none.connected();
-        CHECK(!tls::peer_of(none.server.line.connection()).provided);
+        CHECK(!hw::tls::peer_of(none.server.line.connection()).provided);
 
         line_pair good{{.client = {.cert_file = certificate, .key_file = key}, .server = requests, .protocols = version}};
         good.connected();
-        CHECK(tls::peer_of(good.server.line.connection()).provided);
+        CHECK(hw::tls::peer_of(good.server.line.connection()).provided);
 
         line_pair refuses{{.client = {.cert_file = bad, .key_file = bad_key}, .server = requests, .protocols = version}};
         refuses.settle();
@@ -97,7 +97,7 @@ TEST_CASE("a server that requests a client certificate takes none, takes a good 
 }
 
 TEST_CASE("the versions of both sides must meet") {
-    const tls::config new_only = client_config({.protocols = "tlsv1.3"});
+    const hw::tls::config new_only = client_config({.protocols = "tlsv1.3"});
     line_pair p{new_only, server_config("server", {.protocols = "tlsv1.2"})};
     p.settle();
     CHECK(!p.client.line.handshake_complete());
@@ -105,15 +105,15 @@ TEST_CASE("the versions of both sides must meet") {
 
     line_pair both{client_config({}), server_config("server", {.protocols = "tlsv1.2"})};
     both.connected();
-    CHECK(tls::session_of(both.client.line.native()).version == "TLSv1.2");
+    CHECK(hw::tls::session_of(both.client.line.native()).version == "TLSv1.2");
     line_pair newest{client_config({}), server_config()};
     newest.connected();
-    CHECK(tls::session_of(newest.client.line.native()).version == "TLSv1.3");
+    CHECK(hw::tls::session_of(newest.client.line.native()).version == "TLSv1.3");
 }
 
 TEST_CASE("by default only ciphers with forward secrecy and AEAD are spoken") {
     // A server that has none of them: ECDHE with CBC.
-    const tls::server_config old = server_config("server", {.ciphers = "ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA", .protocols = "tlsv1.2"});
+    const hw::tls::server_config old = server_config("server", {.ciphers = "ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA", .protocols = "tlsv1.2"});
     for (const std::string_view ciphers : {"", "secure", "default"}) {
         line_pair p{client_config({.ciphers = ciphers}), old};
         p.settle();
@@ -128,10 +128,10 @@ TEST_CASE("by default only ciphers with forward secrecy and AEAD are spoken") {
 }
 
 TEST_CASE("protocols agreed on by ALPN are seen on both sides, in the server's order") {
-    for (const char* version : both_versions) {
+    for (const std::string version : both_versions) {
         line_pair p{{.client = {.alpn = "h2,http/1.1"}, .server = {.alpn = "http/1.1,h2"}, .protocols = version}};
         p.connected();
-        CHECK(tls::session_of(p.client.line.native()).alpn == "http/1.1");
-        CHECK(tls::session_of(p.server.line.native()).alpn == "http/1.1");
+        CHECK(hw::tls::session_of(p.client.line.native()).alpn == "http/1.1");
+        CHECK(hw::tls::session_of(p.server.line.native()).alpn == "http/1.1");
     }
 }

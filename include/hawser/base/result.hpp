@@ -1,7 +1,6 @@
 #pragma once
 // result<T>: a value or an error_info, without throwing.
 
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -20,25 +19,25 @@ template <class T> class [[nodiscard]] result {
 public:
     using value_type = T;
 
-    result(const T& value) : has_{true} { std::construct_at(&value_, value); }
-    result(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>) : has_{true} { std::construct_at(&value_, std::move(value)); }
-    result(error_info error) noexcept : has_{false} { std::construct_at(&error_, std::move(error)); }
+    result(const T& value) : has_{true} { make(value_, value); }
+    result(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>) : has_{true} { make(value_, std::move(value)); }
+    result(error_info error) noexcept : has_{false} { make(error_, std::move(error)); }
     result(errc code) noexcept : result{error_info{code}} {}
     result(const result& other) : has_{other.has_} {
-        if (has_) std::construct_at(&value_, other.value_);
-        else std::construct_at(&error_, other.error_);
+        if (has_) make(value_, other.value_);
+        else make(error_, other.error_);
     }
     result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_{other.has_} {
-        if (has_) std::construct_at(&value_, std::move(other.value_));
-        else std::construct_at(&error_, other.error_);
+        if (has_) make(value_, std::move(other.value_));
+        else make(error_, other.error_);
     }
     result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
-        std::destroy_at(this);
-        return *std::construct_at(this, std::move(other));
+        this->~result();
+        return *::new (static_cast<void*>(this)) result{std::move(other)};
     }
     ~result() {
-        if (has_) std::destroy_at(&value_);
-        else std::destroy_at(&error_);
+        if (has_) value_.~T();
+        else error_.~error_info();
     }
 
     bool has_value() const noexcept { return has_; }
@@ -68,6 +67,9 @@ public:
 #endif
 
 private:
+    template <class U, class... From> static void make(U& where, From&&... from) {
+        ::new (static_cast<void*>(&where)) U(std::forward<From>(from)...);
+    }
     void check() const {
         if (!has_) throw_error(error_);
     }

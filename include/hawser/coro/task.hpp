@@ -16,6 +16,9 @@ template <class T> class operation;
 
 namespace detail {
 
+// Coroutines in headers are templates, `template <class = void>` where they would not be: g++ emits every other coroutine
+// that it sees, used or not, with all that it calls, which made including hawser several times as slow.
+
 /// What every coroutine of hawser has: its environment, and who waits for its end.
 class promise_base {
 public:

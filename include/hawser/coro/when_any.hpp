@@ -23,6 +23,7 @@ public:
 
     bool start(const environment& env, waiter& parent) {
         any_ = true;
+        parent_stop_ = env.stop;
         open(env, parent, sizeof...(Ops));
         std::size_t index = 0;
         std::apply([&](auto&... m) { (m.begin(*this, environment_, index++), ...); }, members_);
@@ -33,6 +34,8 @@ public:
             value_type value;
             value.index = first_;
             gather(value, std::index_sequence_for<Ops...>{});
+            // A stop of the task that ended everything with nothing to show must not look like a result to a loop.
+            if (!has_news_ && parent_stop_.stop_requested()) return {result<value_type>{errc::cancelled}};
             return {result<value_type>{std::move(value)}};
         } catch (...) {
             return {std::current_exception()};
@@ -45,10 +48,13 @@ private:
     }
     template <std::size_t I, class T> void gather_one(std::optional<result<T>>& into) {
         result<T> ended = std::move(std::get<I>(members_).ending()).take();
-        const bool unused = !ended && ended.error() == errc::cancelled && ended.error().transferred() == 0 && I != first_;
-        if (!unused) into.emplace(std::move(ended));
+        const bool empty = !ended && ended.error() == errc::cancelled && ended.error().transferred() == 0;
+        if (!empty) has_news_ = true;
+        if (!empty || I == first_) into.emplace(std::move(ended));
     }
 
+    stop_token parent_stop_;
+    bool has_news_ = false;
     std::tuple<member<Ops>...> members_;
 };
 
@@ -56,7 +62,7 @@ private:
 
 /// Runs all operations at once until the first has ended, well or badly; stops and joins the others. Every result
 /// that arrived before its stop took effect is handed over, so no data is lost. An exception that is not hawser's
-/// is rethrown. Takes ownership of the operations; allocates nothing itself.
+/// is rethrown. Throws `cancelled` when the task was stopped and there is nothing to hand over. Takes ownership of the operations; allocates nothing itself.
 template <awaitable... Ops>
     requires(sizeof...(Ops) > 0 && (!std::is_lvalue_reference_v<Ops> && ...))
 [[nodiscard]] auto when_any(Ops&&... ops) {

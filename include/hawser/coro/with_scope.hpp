@@ -4,6 +4,7 @@
 #include <new>
 #include <tuple>
 
+#include <hawser/coro/stored_arguments.hpp>
 #include <hawser/coro/task.hpp>
 
 namespace hawser {
@@ -45,6 +46,11 @@ private:
     static_assert(by_value || std::is_invocable_v<F&, Args&...>,
                   "spawn(f, args...): f cannot be called with these arguments. They are stored by value and passed as "
                   "rvalues or, if f takes references, as lvalues; use std::ref for objects that outlive the scope");
+
+    static_assert(arguments_are_kept<F, Args...>(),
+                  "spawn(f, args...): a parameter of f is a reference to another type than its argument's (such as const "
+                  "std::string& and \"text\"): it would refer to a temporary that is gone when the task runs. Pass an object of "
+                  "that type, which is stored, or take the parameter by value");
 
     using task_type = std::invoke_result_t<F&, std::conditional_t<by_value, Args, Args&>...>;
     static_assert(awaitable<task_type>, "spawn(f, args...): f must return a hawser::task (or another awaitable)");

@@ -57,13 +57,13 @@ public:
 
     /// Half-close: flushes and says to the peer that nothing more comes (close_notify, FIN). Reading goes on. Later writes
     /// get errc::closed. Ends when the kernel has taken everything.
-    [[nodiscard]] auto shutdown_send() { return detail::shutdown_stream(core_); }
+    template <class = void> [[nodiscard]] operation<void> shutdown_send() { return detail::shutdown_stream(core_); }
 
     /// Flushes, says the end (close_notify, FIN), waits for the peer's end for at most `limit`, and closes. Idempotent.
     /// Operations that wait get errc::closed at once. Throws errc::timed_out when the peer did not take what was
     /// written; a peer that merely does not say its own end in time is no error. If the task is stopped meanwhile,
     /// what was written is still sent in the background, within defaults::close_timeout.
-    [[nodiscard]] auto close(duration limit = defaults::close_timeout) { return detail::close_stream(core_, limit); }
+    template <class = void> [[nodiscard]] operation<void> close(duration limit = defaults::close_timeout) { return detail::close_stream(core_, limit); }
 
     /// How long a write may wait without any progress before it fails with errc::timed_out; zero or less: for ever.
     void set_write_timeout(duration limit) noexcept {

@@ -104,7 +104,7 @@ struct connect_race {
     event progress{};
 };
 
-inline operation<void> connect_attempt(connect_race* of, endpoint to, scope* attempts) {
+template <class = void> operation<void> connect_attempt(connect_race* of, endpoint to, scope* attempts) {
     connect_race& race = *of;
     auto fd = co_await as_result(connect_operation{to, race.options});
     if (fd) {
@@ -120,10 +120,10 @@ inline operation<void> connect_attempt(connect_race* of, endpoint to, scope* att
     co_return result<void>{};
 }
 
-inline operation<void> connect_to_all(connect_race& race, const std::vector<endpoint>& addresses, scope& attempts) {
+template <class = void> operation<void> connect_to_all(connect_race& race, const std::vector<endpoint>& addresses, scope& attempts) {
     for (std::size_t i = 0; i < addresses.size() && !race.winner; ++i) {
         race.progress.reset();
-        attempts.spawn(connect_attempt, &race, addresses[i], &attempts);
+        attempts.spawn(connect_attempt<>, &race, addresses[i], &attempts);
         if (i + 1 == addresses.size()) break;
         // The next one starts when this one is late, or at once when it has failed.
         auto waited = co_await as_result(with_timeout(race.options.attempt_delay, race.progress.wait()));
@@ -132,7 +132,7 @@ inline operation<void> connect_to_all(connect_race& race, const std::vector<endp
     co_return result<void>{};
 }
 
-inline operation<tcp::stream> connect_first(std::string_view name, std::vector<endpoint> addresses, const connect_options& options) {
+template <class = void> operation<tcp::stream> connect_first(std::string_view name, std::vector<endpoint> addresses, const connect_options& options) {
     connect_race race{options};
     auto body = [&race, &addresses](scope& attempts) { return connect_to_all(race, addresses, attempts); };
     auto ended = co_await as_result(with_timeout(options.connect_timeout, with_scope(body)));
@@ -162,7 +162,7 @@ namespace hawser::tcp {
 /// number or a name such as "https". Literal addresses, the hosts file and `localhost` need no name server. Throws
 /// resolve's errors, errc::timed_out after options.connect_timeout, and the first address's error when all have failed.
 /// Cancellation closes what was begun. RFC 8305 with the default delay of 250 ms.
-inline operation<stream> connect(std::string host, std::string service, connect_options options = {}) {
+template <class = void> operation<stream> connect(std::string host, std::string service, connect_options options = {}) {
     std::vector<endpoint> addresses;
     if (options.address) {
         addresses.push_back(*options.address);
@@ -176,7 +176,7 @@ inline operation<stream> connect(std::string host, std::string service, connect_
 }
 
 /// Connects to one endpoint.
-inline operation<stream> connect(endpoint to, connect_options options = {}) {
+template <class = void> operation<stream> connect(endpoint to, connect_options options = {}) {
     std::vector<endpoint> addresses(1, to);
     co_return co_await as_result(hawser::detail::connect_first({}, std::move(addresses), options));
 }

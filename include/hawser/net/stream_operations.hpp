@@ -161,7 +161,7 @@ private:
 };
 
 /// D10: flush, say that it was all, and wait a while for the peer to say the same.
-inline operation<void> close_stream(ref<stream_core> core, duration limit) {
+template <class = void> operation<void> close_stream(ref<stream_core> core, duration limit) {
     if (!core || core->closed()) co_return result<void>{};
     core->begin_close();
     if (!core->loop()) co_return result<void>{};
@@ -180,7 +180,7 @@ inline operation<void> close_stream(ref<stream_core> core, duration limit) {
     co_return result<void>{};
 }
 
-inline operation<void> shutdown_stream(ref<stream_core> core) {
+template <class = void> operation<void> shutdown_stream(ref<stream_core> core) {
     if (!core) co_return errc::closed;
     const bool ended = core->output_ended();
     if (core->closed() || ended) co_return core->closed() ? result<void>{errc::closed} : result<void>{};

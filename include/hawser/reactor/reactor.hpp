@@ -1,9 +1,6 @@
 #pragma once
 // The loop of one thread: ready tasks, timers, posts, deferred sends, and one wait per turn.
 
-#include <memory>
-#include <vector>
-
 #include <hawser/coro/scheduler.hpp>
 #include <hawser/reactor/backend.hpp>
 #include <hawser/reactor/post.hpp>
@@ -35,7 +32,8 @@ struct deferred : list_node {
 /// The loop that run() makes. Programs rarely name it; the functions of this library find the one of their thread.
 class reactor final : public detail::scheduler {
 public:
-    explicit reactor(std::unique_ptr<detail::backend> io) : io_{std::move(io)} {
+    /// `io` must outlive it.
+    explicit reactor(detail::backend& io) : io_{&io} {
         if (current_) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, {},
             "run() inside run() on one thread: co_await the task instead, or give it a thread of its own"}};
         current_ = this;
@@ -86,11 +84,10 @@ public:
     /// The one T of this reactor, T{reactor&}: made when first asked for, destroyed when nothing is in flight any more.
     template <class T> T& service() {
         static const char key = 0;
-        for (auto& s : services_) if (s->key == &key) return static_cast<service_of<T>&>(*s).value;
-        auto made = std::make_unique<service_of<T>>(&key, *this);
-        T& value = made->value;
-        services_.push_back(std::move(made));
-        return value;
+        for (any_service* s = services_; s; s = s->next) if (s->key == &key) return static_cast<service_of<T>*>(s)->value;
+        auto* made = new service_of<T>{&key, *this};
+        made->next = std::exchange(services_, made);
+        return made->value;
     }
 
     /// Runs turns until `done`.
@@ -109,7 +106,10 @@ public:
         objects_.for_each([](detail::io_object& o) { o.on_reactor_stop(); });
         while (io_->in_flight() != 0 || has_ready()) turn();
         while (!objects_.empty()) objects_.pop_front().on_reactor_gone();
-        services_.clear();
+        while (any_service* s = services_) {
+            services_ = s->next;
+            delete s;
+        }
         if (mail_) mail_->drop_ref();
         mail_ = nullptr;
     }
@@ -130,6 +130,7 @@ private:
         explicit any_service(const void* k) noexcept : key{k} {}
         virtual ~any_service() = default;
         const void* key;
+        any_service* next = nullptr;
     };
     template <class T> struct service_of final : any_service {
         service_of(const void* k, reactor& r) : any_service{k}, value{r} {}
@@ -161,11 +162,11 @@ private:
 
     static inline thread_local reactor* current_ = nullptr;
 
-    std::unique_ptr<detail::backend> io_;
+    detail::backend* io_;
     detail::timer_heap timers_;
     detail::list<detail::deferred> deferred_;
     detail::list<detail::io_object> objects_;
-    std::vector<std::unique_ptr<any_service>> services_;
+    any_service* services_ = nullptr;
     detail::mailbox* mail_ = nullptr;
     detail::poll_op mail_op_;
     std::size_t held_ = 0;

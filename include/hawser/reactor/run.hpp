@@ -56,7 +56,8 @@ struct recycled_memory {
 template <class T> T run(task<T> t, const reactor_options& options = {}) {
     detail::recycled_memory memory;
     detail::root<task<T>> root{std::move(t)};
-    reactor loop{std::make_unique<detail::uring_backend>(options)};
+    detail::uring_backend io{options};
+    reactor loop{io};
     return root.run_on(loop).get();
 }
 

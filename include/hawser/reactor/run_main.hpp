@@ -120,7 +120,7 @@ template <class F> int run_main_on_threads(unsigned threads, F&& fn, const react
         detail::thread_group<std::remove_reference_t<F>> group{threads ? threads : 1, fn, options};
         group.run([&group](reactor& loop, stop_source&) {
             auto stop = [&group]() noexcept { group.request_stop(); };
-            return std::make_unique<detail::termination_signals>(loop, stop);
+            return detail::termination_signals{loop, stop};
         });
         return 0;
     } catch (...) {
@@ -134,7 +134,8 @@ template <class T> int run_main(task<T> t, const reactor_options& options = {}) 
     try {
         detail::recycled_memory memory;
         detail::root<task<T>> root{std::move(t)};
-        reactor loop{std::make_unique<detail::uring_backend>(options)};
+        detail::uring_backend io{options};
+        reactor loop{io};
         auto stop = [&root]() noexcept { root.stop().request_stop(); };
         detail::termination_signals signals{loop, stop};
         auto ended = root.run_on(loop);

@@ -3,7 +3,8 @@
 
 #include <pthread.h>
 
-#include <deque>
+#include <optional>
+#include <vector>
 
 #include <hawser/reactor/run.hpp>
 
@@ -66,7 +67,8 @@ private:
         try {
             recycled_memory memory;
             root<task_type> root{fn_()};
-            reactor loop{std::make_unique<uring_backend>(options_)};
+            uring_backend io{options_};
+            reactor loop{io};
             loop.share_ports(members_.size() > 1);
             {
                 lock guard{mutex_};
@@ -107,7 +109,7 @@ private:
     F& fn_;
     const reactor_options options_;
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-    std::deque<member> members_;
+    std::vector<member> members_;
     std::exception_ptr error_;
     bool stopping_ = false;
 };

@@ -4,9 +4,8 @@
 #include <liburing.h>
 #include <poll.h>
 
-#include <array>
+#include <new>
 #include <cstring>
-#include <memory>
 
 #include <hawser/reactor/backend.hpp>
 #include <hawser/reactor/buffer_ring.hpp>
@@ -30,9 +29,12 @@ public:
         set_up_ring(options.entries);
         ::io_uring_register_ring_fd(&ring_);
         multishot_ = options.multishot_receive && buffers_.set_up(ring_, options.receive_buffers, options.receive_buffer_size);
-        if (!multishot_) scratch_ = std::make_unique<std::byte[]>(scratch_size);
+        if (!multishot_) scratch_ = new std::byte[scratch_size];
     }
-    ~uring_backend() override { ::io_uring_queue_exit(&ring_); }
+    ~uring_backend() override {
+        ::io_uring_queue_exit(&ring_);
+        delete[] scratch_;
+    }
 
     void start(op& o) noexcept override {
         o.active = true;
@@ -217,7 +219,7 @@ private:
             return;
         }
         if (result == -EINVAL && !o.cancelling) {  // Linux 5.19 has buffer rings and no multishot receive
-            scratch_.reset(new (std::nothrow) std::byte[scratch_size]);
+            scratch_ = new (std::nothrow) std::byte[scratch_size];
             multishot_ = false;
             if (scratch_) return submit(o);
         }
@@ -226,9 +228,9 @@ private:
 
     void receive_once(op& o, int result) noexcept {
         if (result < 0 || o.cancelling) return finish(o, {result < 0 ? result : -ECANCELED, {}, false});
-        const ssize_t n = ::recv(o.fd, scratch_.get(), scratch_size, MSG_DONTWAIT);
+        const ssize_t n = ::recv(o.fd, scratch_, scratch_size, MSG_DONTWAIT);
         if (n > 0) {
-            o.on_complete(o, {static_cast<int>(n), {scratch_.get(), static_cast<std::size_t>(n)}, true});
+            o.on_complete(o, {static_cast<int>(n), {scratch_, static_cast<std::size_t>(n)}, true});
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             return finish(o, {n == 0 ? 0 : -errno, {}, false});
         }
@@ -245,7 +247,7 @@ private:
 
     io_uring ring_{};
     buffer_ring buffers_;
-    std::unique_ptr<std::byte[]> scratch_;
+    std::byte* scratch_ = nullptr;
     list<op> parked_;     // the submission queue was full
     list<op> starved_;    // there was no buffer
     list<op> cancelled_;  // to be reported in the next wait

@@ -1,7 +1,7 @@
 #pragma once
 // buffered: reading by lines and delimiters, with limits.
 
-#include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string>
 
@@ -94,8 +94,8 @@ public:
     /// As the stream's read_some, with what is buffered first.
     operation<std::size_t> read_some(mutable_buffer into) {
         if (buffer_.empty() || into.empty()) co_return co_await as_result(next_.read_some(into));
-        const std::size_t n = std::min(into.size(), buffer_.size());
-        std::copy_n(buffer_.view().begin(), n, into.data());
+        const std::size_t n = into.size() < buffer_.size() ? into.size() : buffer_.size();
+        std::memcpy(into.data(), buffer_.view().data(), n);
         buffer_.consume(n);
         co_return n;
     }

@@ -2,7 +2,6 @@
 // What a TLS client or server accepts and shows: built once, checked while it is built, never changed.
 
 #include <cstdio>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -12,6 +11,7 @@
 #include <tls.h>
 
 #include <hawser/base/result.hpp>
+#include <hawser/base/shared.hpp>
 #include <hawser/tls/native_config.hpp>
 #include <hawser/tls/trust.hpp>
 
@@ -92,13 +92,13 @@ private:
         detail::native_config native;
         bool has_certificate = false;
     };
-    static std::shared_ptr<const state> build(const client_options& options);
-    std::shared_ptr<const state> state_;
+    static hawser::detail::shared<state> build(const client_options& options);
+    hawser::detail::shared<state> state_;
 };
 
-inline std::shared_ptr<const config::state> config::build(const client_options& o) {
+inline hawser::detail::shared<config::state> config::build(const client_options& o) {
     using namespace detail;
-    auto made = std::make_shared<state>();
+    hawser::detail::shared<state> made;
     const native_config& native = made->native;
     native.set_common(o.alpn, o.ciphers, o.curves, o.protocols, o.verify_depth);
     if (o.insecure_no_verify_certificate) ::tls_config_insecure_noverifycert(native.get());
@@ -223,7 +223,7 @@ private:
                        detail::quoted("certificate", cert_file), detail::quoted("key", key_file));
     }
     static settings record(const server_options& o);
-    std::shared_ptr<const state> state_;
+    hawser::detail::shared<state> state_;
 };
 
 inline server_config::settings server_config::record(const server_options& o) {
@@ -260,7 +260,7 @@ inline server_config::settings server_config::record(const server_options& o) {
 
 inline server_config::server_config(settings s) {
     using detail::native_config;
-    auto made = std::make_shared<state>();
+    hawser::detail::shared<state> made;
     const native_config& native = made->native;
     native.set_common(s.alpn, s.ciphers, s.curves, s.protocols, s.verify_depth);
     if (!s.dhe_params.empty()) native.set(::tls_config_set_dheparams, "dhe_params", s.dhe_params);

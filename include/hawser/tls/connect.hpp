@@ -17,7 +17,7 @@ static_assert(std::is_trivially_destructible_v<connect_options>);
 /// Resolves `host`, races its addresses, connects, and completes a TLS handshake that verifies the certificate's chain
 /// and name. `service` is a port number or a name such as "https". Throws what tcp::connect and tls::handshake throw;
 /// each error names the host, the address and the cause. Every phase has its deadline: see hawser::defaults.
-inline operation<stream> connect(std::string host, std::string service, config settings = {}, connect_options options = {}) {
+template <class = void> operation<stream> connect(std::string host, std::string service, config settings = {}, connect_options options = {}) {
     auto line = co_await as_result(tcp::connect(host, std::move(service), options.tcp));
     if (!line) co_return line.error();
     std::string name{options.server_name.empty() ? std::string_view{host} : options.server_name};

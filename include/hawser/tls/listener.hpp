@@ -27,7 +27,7 @@ public:
 
     /// Runs the server's handshake, at most for the listener's handshake_timeout. Throws errc::tls_failure with
     /// libtls's words, errc::timed_out, and what the transport reports; the connection is then closed.
-    [[nodiscard]] operation<stream> handshake() {
+    template <class = void> [[nodiscard]] operation<stream> handshake() {
         return detail::accepted_handshake(std::exchange(core_, {}), timeout_);
     }
 

@@ -1,7 +1,6 @@
 #pragma once
 // What libtls knows of a connection once its handshake is complete, as values.
 
-#include <chrono>
 #include <cstddef>
 #include <ctime>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include <tls.h>
 
+#include <hawser/base/clock.hpp>
 #include <hawser/base/intrusive.hpp>
 #include <hawser/tls/server_context.hpp>
 
@@ -120,8 +120,10 @@ inline ocsp_info ocsp_of(::tls* connection) {
     info.present = info.response_status != ocsp_response::none;
     if (!info.present) return info;
     info.status = static_cast<ocsp_status>(::tls_peer_ocsp_cert_status(connection));
-    info.reason = static_cast<crl_reason>(::tls_peer_ocsp_crl_reason(connection));
-    info.revocation_time = detail::time_of(::tls_peer_ocsp_revocation_time(connection));
+    if (info.status == ocsp_status::revoked) {  // else libtls says "unspecified"
+        info.reason = static_cast<crl_reason>(::tls_peer_ocsp_crl_reason(connection));
+        info.revocation_time = detail::time_of(::tls_peer_ocsp_revocation_time(connection));
+    }
     info.this_update = detail::time_of(::tls_peer_ocsp_this_update(connection));
     info.next_update = detail::time_of(::tls_peer_ocsp_next_update(connection));
     info.result = detail::copy(::tls_peer_ocsp_result(connection));

@@ -129,7 +129,7 @@ inline void served::serve(ref<stream_core> core) noexcept {
     if (state_.stopping) leave_when_idle();
 }
 
-inline operation<stream> accepted_handshake(ref<core> c, duration timeout) {
+template <class = void> operation<stream> accepted_handshake(ref<core> c, duration timeout) {
     if (!c) co_return error_info{make_error_code(errc::closed), phase::handshake, {}, "this connection was handed over already"};
     co_return co_await as_result(finish_handshake(std::move(c), timeout));
 }
@@ -159,7 +159,7 @@ template <class F> task<void> serve_one(server_state* state, F* handler, ref<cor
     if (!closed) state->report(hawser::detail::outcome<void>{closed}.exception(), peer);
 }
 
-inline operation<void> all_gone(server_state& state) {
+template <class = void> operation<void> all_gone(server_state& state) {
     while (state.open != 0) {
         state.one_left.reset();
         auto left = co_await as_result(state.one_left.wait());

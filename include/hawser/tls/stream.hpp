@@ -41,7 +41,7 @@ struct handshake_options {
 namespace detail {
 
 /// Runs the handshake of a core that knows its side, and lets go of it if that fails.
-inline operation<stream> finish_handshake(ref<core> c, duration timeout) {
+template <class = void> operation<stream> finish_handshake(ref<core> c, duration timeout) {
     auto done = co_await as_result(with_timeout(timeout, handshake_operation{c}));
     if (done) co_return stream{c};
     c->abandon();
@@ -53,7 +53,7 @@ inline operation<stream> finish_handshake(ref<core> c, duration timeout) {
     co_return why.with_context(phase::handshake, c->carrier().peer());
 }
 
-inline operation<stream> client_handshake(ref<core> c, std::string name, config settings, duration timeout) {
+template <class = void> operation<stream> client_handshake(ref<core> c, std::string name, config settings, duration timeout) {
     if (auto ready = c->connect(settings, name); !ready) {
         c->abandon();
         co_return ready.error().with_context(phase::handshake, c->carrier().peer());
@@ -86,7 +86,7 @@ private:
     std::vector<std::pair<server_config, ref<server_context>>> known_;
 };
 
-inline operation<stream> server_handshake(ref<core> c, server_config settings, duration timeout) {
+template <class = void> operation<stream> server_handshake(ref<core> c, server_config settings, duration timeout) {
     auto context = c->loop()->service<server_contexts>().of(settings);
     result<void> ready = context ? c->accept(*context) : result<void>{context.error()};
     if (!ready) {
