@@ -124,7 +124,7 @@ inline url parse_url(std::string_view text) {
     if (bracketed) {
         const auto literal = hw::ip_address::parse(made.host);
         if (!literal || !literal->is_v6() || before_port != bracket + 1) throw error{"what stands in brackets is no IPv6 address"};
-    } else if (!std::ranges::all_of(made.host, [](char c) { return is_token({&c, 1}) && c != '%'; })) {
+    } else if (made.host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._") != made.host.npos) {
         throw error{"the host of this URL has a character in it that no host name has"};
     }
     made.port = made.secure() ? 443 : 80;
@@ -251,7 +251,8 @@ template <class In, class Sink> hw::task<> take(In& in, std::uint64_t n, Sink& s
 
 /// "1a" or "1a;name=value".
 inline std::uint64_t parse_chunk_size(std::string_view line) {
-    const auto size = number(trimmed(line.substr(0, line.find(';'))), 16);
+    line = line.substr(0, line.find(';'));
+    const auto size = number(line.substr(0, line.find_last_not_of(" \t") + 1), 16);
     if (!size) throw error{"a malformed chunk size"};
     return *size;
 }

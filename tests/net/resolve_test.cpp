@@ -14,7 +14,7 @@
 #include <hawser/coro/when_all.hpp>
 #include <hawser/coro/with_scope.hpp>
 #include <hawser/net/resolve.hpp>
-#include <hawser/reactor/run.hpp>
+#include <hawser/reactor/run_on_threads.hpp>
 #include <hawser/reactor/sleep.hpp>
 #include <hawser/reactor/with_timeout.hpp>
 
@@ -449,6 +449,17 @@ TEST_SUITE("resolve") {
             co_return good;
         };
         CHECK(hw::run(all()) == 120);
+    }
+
+    TEST_CASE("DNS: a channel on each of several threads") {
+        dns_server dns;
+        std::atomic<int> good{0};
+        auto body = [&]() -> hw::task<> {
+            hw::set_name_servers(dns.name());
+            for (int i = 0; i < 10; ++i) good += (co_await hw::resolve("both.test", "80")).size() == 2;
+        };
+        hw::run_on_threads(3, body);
+        CHECK(good == 30);
     }
 
     TEST_CASE("a stop ends the wait at once, and the late answer is dropped") {

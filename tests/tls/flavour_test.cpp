@@ -92,6 +92,42 @@ TEST_CASE("every flavour: a conversation and its end") {
         CHECK(p.client.got == text + "late");
         CHECK(p.client.line.close() == status::ok);
         CHECK(lib.closes == 2);
+        CHECK(lib.largest_write <= engine::record_size);
+    });
+}
+
+TEST_CASE("every flavour: a handshake that is complete stays so") {
+    on_every_flavour([](flavour) {
+        fake_pair p;
+        p.connected();
+        CHECK(p.client.line.handshake() == status::ok);  // a second tls_handshake would be an error
+        CHECK(p.server.line.handshake() == status::ok);
+    });
+}
+
+TEST_CASE("every flavour: what a write accepted before it failed is said first") {
+    on_every_flavour([](flavour) {
+        fake_pair p;
+        p.connected();
+        lib.failing_write = lib.writes + 3;
+        const std::string text = long_text(100'000);
+        std::size_t n = 0;
+        CHECK(p.client.line.write(view(text), n, std::size_t{1} << 30) == status::ok);
+        CHECK(n == 2 * engine::record_size);
+        CHECK(p.client.line.write(view(text).subspan(n), n, std::size_t{1} << 30) == status::failed);
+        CHECK(n == 0);
+        line_pair::carry(p.client, p.server);
+        CHECK((p.server.got == text.substr(0, 2 * engine::record_size)));
+    });
+}
+
+TEST_CASE("every flavour: the hint at the client certificate is for TLS 1.3 only") {
+    on_every_flavour([](flavour kind) {
+        fake_pair p;
+        p.connected();
+        p.client.receive(record(fake::alert, "certificate required"));
+        CHECK(p.client.last == status::failed);
+        CHECK(contains(p.client.line.error(phase::read).detail(), "client certificate)") == (kind != flavour::libressl_12));
     });
 }
 
@@ -388,6 +424,30 @@ TEST_CASE("libtls rule 3: no memory for a record fails the stream") {
             }
             CHECK(p.client.read() == status::failed);
         }
+    });
+}
+
+TEST_CASE("libtls rule 3: a lost record fails the stream even if libtls has not noticed") {
+    on_every_flavour([](flavour kind) {
+        {
+            fake_pair p;
+            p.connected();
+            lib.hides_failure = true;
+            const out_of_memory now;
+            CHECK(p.client.write("lost") == 0);
+            CHECK(p.client.last == status::failed);
+        }
+        fake_pair p;
+        p.connected();
+        bytes wire = record(fake::post_handshake, "answer me");
+        const bytes behind = record(fake::data, "x");
+        wire.insert(wire.end(), behind.begin(), behind.end());
+        p.client.line.feed(wire);
+        const out_of_memory now;
+        CHECK(p.client.read() == status::ok);
+        CHECK(p.client.got == "x");
+        CHECK(p.client.line.has_failed() == (kind != flavour::libretls));
+        lib.hides_failure = false;
     });
 }
 

@@ -56,6 +56,12 @@ public:
         return error_info{std::error_code{number, std::system_category()}, doing, peer, detail, transferred};
     }
 
+    /// No failure: its code is 0.
+    static const error_info& none() noexcept {
+        static const error_info& success = *new error_info{static_cast<errc>(0)};
+        return success;
+    }
+
     error_info(const error_info& other) noexcept : state_{other.state_} { state_->refs.fetch_add(1, std::memory_order_relaxed); }
     error_info(error_info&& other) noexcept : error_info{std::as_const(other)} {}
     error_info& operator=(const error_info& other) noexcept {

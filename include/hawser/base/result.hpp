@@ -56,8 +56,8 @@ public:
     T* operator->() noexcept { return &value_; }
     const T* operator->() const noexcept { return &value_; }
 
-    /// The failure; the behaviour is undefined if there is a value.
-    const error_info& error() const noexcept { return error_; }
+    /// The failure; one that equals no errc if there is a value.
+    const error_info& error() const noexcept { return has_ ? error_info::none() : error_; }
 
 #if defined(__cpp_lib_expected)
     operator std::expected<T, error_info>() && {
@@ -84,7 +84,7 @@ template <> class [[nodiscard]] result<void> {
 public:
     using value_type = void;
 
-    result() noexcept : error_{errc::cancelled}, has_{true} {}
+    result() noexcept : error_{error_info::none()}, has_{true} {}
     result(error_info error) noexcept : error_{std::move(error)}, has_{false} {}
     result(errc code) noexcept : error_{code}, has_{false} {}
 

@@ -62,7 +62,8 @@ private:
 
 /// Runs all operations at once until the first has ended, well or badly; stops and joins the others. Every result
 /// that arrived before its stop took effect is handed over, so no data is lost. An exception that is not hawser's
-/// is rethrown. Throws `cancelled` when the task was stopped and there is nothing to hand over. Takes ownership of the operations; allocates nothing itself.
+/// is rethrown. Throws `cancelled` when the task was stopped and there is nothing to hand over. Takes ownership of the
+/// operations; allocates nothing itself.
 template <awaitable... Ops>
     requires(sizeof...(Ops) > 0 && (!std::is_lvalue_reference_v<Ops> && ...))
 [[nodiscard]] auto when_any(Ops&&... ops) {

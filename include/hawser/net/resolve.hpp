@@ -133,7 +133,7 @@ private:
     error_info failure(errc code, std::string_view detail) const {
         const std::string& host = query_->host();
         const bool plain = check_host_name(host) == nullptr;
-        return error_info{make_error_code(code), phase::resolve, plain ? host : quoted(host), detail};
+        return error_info{make_error_code(code), phase::resolve, plain ? host : hawser::detail::quoted(host), detail};
     }
 
     /// Addresses, "localhost", and what can never work. False if a resolver must be asked.

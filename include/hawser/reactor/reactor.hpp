@@ -116,13 +116,13 @@ public:
 
     void turn() noexcept {
         ++turns_;
-        io_->wait(has_ready() ? time_point::min() : timers_.empty() ? time_point::max() : timers_.next());
-        if (!timers_.empty()) fire_timers();
-        run_ready();
         while (!deferred_.empty()) {
             detail::deferred& d = deferred_.pop_front();
             d.flush(d);
         }
+        io_->wait(has_ready() ? time_point::min() : timers_.empty() ? time_point::max() : timers_.next());
+        if (!timers_.empty()) fire_timers();
+        run_ready();
     }
 
 private:

@@ -20,7 +20,7 @@ public:
 
     /// Runs to the end, and until nothing of it is in the kernel.
     outcome<typename Op::value_type> run_on(reactor& loop) {
-        if (!op_) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, {}, "run() of a task that was moved from"}};
+        if constexpr (requires { static_cast<bool>(op_); }) if (!op_) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, {}, "run() of a task that was moved from"}};
         if (op_.start({&loop, stop_.get_token()}, waiter_)) loop.run_until(done_);
         auto ended = detail::collect(op_);
         loop.close();

@@ -50,10 +50,8 @@ public:
             const std::string_view have = as_text(buffer_.view());
             const std::size_t at = have.find('\n', searched);
             const std::size_t length = at == std::string_view::npos ? have.size() : at;
-            if (length > limit + 1 || (length == limit + 1 && have[limit] != '\r')) {
-                co_return error_info{make_error_code(errc::limit_exceeded), phase::read, {},
-                                     "a line of more than " + std::to_string(limit) + " bytes"};
-            }
+            const bool may_end_there = length != 0 && have[length - 1] == '\r';
+            if (length - (may_end_there ? 1 : 0) > limit) co_return too_long(limit);
             if (at != std::string_view::npos) {
                 std::string line = take(at + 1);
                 line.pop_back();
@@ -65,6 +63,7 @@ public:
             if (!n) co_return n.error();
             if (*n != 0) continue;
             if (buffer_.empty()) co_return std::optional<std::string>{};
+            if (buffer_.size() > limit) co_return too_long(limit);  // that "\r" was no part of an end
             co_return std::optional<std::string>{take(buffer_.size())};
         }
     }
@@ -121,6 +120,9 @@ private:
         std::string out{as_text(buffer_.view().first(n))};
         buffer_.consume(n);
         return out;
+    }
+    static error_info too_long(std::size_t limit) {
+        return error_info{make_error_code(errc::limit_exceeded), phase::read, {}, "a line of more than " + std::to_string(limit) + " bytes"};
     }
     static error_info out_of_memory() { return error_info::from_errno(ENOMEM, phase::read); }
 

@@ -30,7 +30,7 @@ namespace detail {
 
 struct server_state;
 
-/// One connection of serve(), in the frame of its task, and counted while it lives.
+/// One connection of serve(), in the frame of its task; it uncounts itself at its end.
 class served : public hawser::detail::list_node {
 public:
     served(server_state& of, const endpoint& from) noexcept;
@@ -102,7 +102,6 @@ struct server_state {
 };
 
 inline served::served(server_state& of, const endpoint& from) noexcept : peer{from}, state_{of} {
-    ++of.open;
     of.handshaking.push_back(*this);
     if (++of.unfinished > of.options.max_handshakes) {
         served& oldest = of.handshaking.pop_front();
@@ -189,8 +188,10 @@ template <class F, class Listener> operation<void> serve_all(Listener& door, F h
             }
             const endpoint peer = got->peer;
             auto connection = door.core_of(*std::move(got));
-            if (connection) clients.spawn(serve_one<F>, &state, &handler, *std::move(connection), peer);
-            else state.report(hawser::detail::outcome<void>{result<void>{connection.error()}}.exception(), peer);
+            if (connection) {
+                clients.spawn(serve_one<F>, &state, &handler, *std::move(connection), peer);
+                ++state.open;  // it has not begun, but it counts for the next accept
+            } else state.report(hawser::detail::outcome<void>{result<void>{connection.error()}}.exception(), peer);
         }
         // A listener that was closed lets its connections go on; a stop does not.
         auto ended = co_await as_result(hawser::detail::under{accepting, all_gone(state)});
