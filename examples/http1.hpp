@@ -216,13 +216,16 @@ inline hw::error cut_short(std::string_view what, std::string_view peer) {
     return hw::error{hw::error_info{hw::make_error_code(hw::errc::end_of_stream), hw::phase::read, peer, what}};
 }
 
+/// The next line, without its end.
 template <class In> hw::task<std::string> next_line(In& in, allowance& of) {
-    auto read = co_await hw::as_result(in.read_line(of.left));
+    auto read = co_await hw::as_result(in.read_until("\n", of.left + 2));
     if (!read && read.error() == hw::errc::limit_exceeded) throw error{of.exceeded, of.status};
-    std::optional<std::string> line = std::move(read).value();
-    if (!line) throw cut_short("in the middle of an HTTP message", in.peer_name());
-    of.left -= std::min(of.left, line->size() + 2);
-    co_return *std::move(line);
+    if (!read && read.error() == hw::errc::end_of_stream) throw cut_short("in the middle of an HTTP message", in.peer_name());
+    std::string line = std::move(read).value();
+    of.left -= std::min(of.left, line.size());
+    line.pop_back();
+    if (line.ends_with('\r')) line.pop_back();
+    co_return line;
 }
 
 template <class In> hw::task<fields> read_fields(In& in, allowance& of) {
@@ -279,7 +282,8 @@ hw::task<std::uint64_t> read_body(In& in, body_extent of, Sink& sink, std::uint6
             co_await take(in, size, sink);
             total += size;
             allowance line_end{0, 400, "a chunk is longer than its size"};
-            co_await next_line(in, line_end);
+            const std::string between = co_await next_line(in, line_end);
+            if (!between.empty()) throw error{line_end.exceeded};
         }
         allowance trailers{head_limit, 431, "the trailers are too large"};
         co_await read_fields(in, trailers);

@@ -40,6 +40,8 @@ TEST_SUITE("result") {
         CHECK(r.error() == errc::closed);
         CHECK_THROWS_AS(r.value(), error);
         CHECK(std::move(r).value_or(7) == 7);
+        CHECK_FALSE(result<int>{1}.error() == errc::closed);  // asking a value for its error is harmless
+        CHECK_FALSE(result<void>{}.error() == errc::cancelled);
         result<int> stopped = errc::cancelled;
         CHECK_THROWS_AS(stopped.value(), cancelled);
     }

@@ -64,8 +64,8 @@ TEST_SUITE("run_on_threads") {
                     co_await hw::sleep_for(1h);
                 } catch (const hw::cancelled&) {
                     ++stopped;
-                    throw;
                 }
+                throw std::runtime_error{"second"};
             };
             CHECK_THROWS_WITH_AS(hw::run_on_threads(3, body), "first", std::runtime_error);
             CHECK(stopped == 2);

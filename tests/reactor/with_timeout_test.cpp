@@ -179,6 +179,28 @@ TEST_SUITE("with_timeout") {
         virtual_time::run(body());
     }
 
+    TEST_CASE("a stop of the task stays a cancellation when the limit passes while the operation cleans up") {
+        auto body = []() -> hw::task<> {
+            std::string log;
+            auto cleans_up = []() -> hw::task<> {
+                auto cut = co_await hw::as_result(hw::sleep_for(1h));
+                co_await hw::shield(hw::sleep_for(20ms), 1s);
+                hw::throw_error(cut.error());
+            };
+            auto children = [&](hw::scope& s) -> hw::task<> {
+                s.spawn([&]() -> hw::task<> {
+                    auto r = co_await hw::as_result(hw::with_timeout(5ms, cleans_up()));
+                    log += r.error().code().message();
+                });
+                co_await hw::sleep_for(1ms);
+                s.request_stop();
+            };
+            co_await hw::with_scope(children);
+            CHECK(log == "cancelled");
+        };
+        virtual_time::run(body());
+    }
+
     TEST_CASE("a cancellation that the operation made itself is not a timeout") {
         auto body = []() -> hw::task<> {
             auto self = []() -> hw::task<> {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ostream>  // for doctest, which prints error codes
 #include <string>
 #include <utility>
 

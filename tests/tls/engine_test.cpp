@@ -210,6 +210,15 @@ TEST_CASE("libtls rule 6: what comes behind close_notify is ignored") {
     CHECK(p.server.line.release_input());
     CHECK(p.server.line.buffered_input() == 0);
     CHECK(p.server.read() == status::ended);
+
+    line_pair q;  // the same in one piece
+    q.connected();
+    q.client.line.close();
+    bytes wire = q.client.take_output();
+    wire.resize(wire.size() + 1000);
+    q.server.line.feed(wire);
+    CHECK(q.server.read() == status::ended);
+    CHECK(q.server.line.buffered_input() == 0);
 }
 
 TEST_CASE("libtls rule 7: the first failure is the last word") {
@@ -221,8 +230,11 @@ TEST_CASE("libtls rule 7: the first failure is the last word") {
         wire.back() ^= std::byte{1};
         p.client.write("good");
         const bytes good = p.client.take_output();
-        p.server.receive(wire);
+        p.server.line.feed(wire);
+        p.server.line.feed(good);  // so that the bad record is in the inbox
+        p.server.drive();
         REQUIRE(p.server.last == status::failed);
+        CHECK(p.server.line.buffered_input() == 0);
         const std::string words = p.server.line.error(phase::read).detail();
         CHECK(!words.empty());
         p.server.out.clear();

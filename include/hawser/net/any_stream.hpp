@@ -51,6 +51,9 @@ public:
     [[nodiscard]] auto write(const Pieces&... pieces) noexcept {
         return detail::write_operation<sizeof...(Pieces)>{core_.get(), {const_buffer{pieces}...}};
     }
+    template <class T = void> auto write(std::initializer_list<const_buffer>) noexcept {
+        static_assert(!std::is_void_v<T>, "write takes its pieces one by one: write(a, b, c), without the braces");
+    }
 
     /// Ends when the kernel has taken everything that was written.
     [[nodiscard]] auto flush() noexcept { return detail::flush_operation{core_.get()}; }

@@ -141,17 +141,23 @@ template <class = void> operation<tcp::stream> connect_first(std::string_view na
         co_return tcp::stream::make(loop, std::move(race.winner->first), race.winner->second, name);
     }
     const std::string peer = name.empty() ? addresses[0].to_string() : std::string{name} + " (" + addresses[0].to_string() + ")";
-    std::string others = addresses.size() > 1 ? ", and " + std::to_string(addresses.size() - 1) + " more address(es) of it" : "";
+    const auto with_others = [&addresses](std::string what) {
+        if (addresses.size() > 1) {
+            if (!what.empty()) what += ", ";
+            what.append("and ").append(std::to_string(addresses.size() - 1)).append(" more address(es) of it");
+        }
+        return what;
+    };
     if (!ended) {
         const error_info& e = ended.error();
         if (e == errc::cancelled) co_return errc::cancelled;
-        co_return error_info{e.code(), phase::connect, peer, e == errc::timed_out ? "no answer" + others : e.detail()};
+        co_return error_info{e.code(), phase::connect, peer, e == errc::timed_out ? with_others("no answer") : e.detail()};
     }
     if (!race.first_error) co_return errc::cancelled;
     const error_info& e = *race.first_error;
     std::string detail = e.detail();
     if (e.code() == std::error_code{ECONNREFUSED, std::system_category()}) detail = "nothing listens there";
-    co_return error_info{e.code(), phase::connect, peer, detail + others};
+    co_return error_info{e.code(), phase::connect, peer, with_others(std::move(detail))};
 }
 
 }  // namespace hawser::detail

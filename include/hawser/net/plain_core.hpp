@@ -10,15 +10,18 @@ namespace hawser::detail {
 class plain_core final : public stream_core, transport_sink {
 public:
     explicit plain_core(ref<transport> carrier) noexcept : stream_core{std::move(carrier)} { this->carrier().attach(this); }
-
-    /// Gives the transport to a layer above, with what was received and not read. The core is closed by it.
-    ref<transport> surrender(byte_queue& unread) noexcept {
-        begin_close();
-        unread.swap(inbox_);
-        return ref<transport>{&carrier()};
+    /// Takes over from a layer that has read from the transport before.
+    explicit plain_core(taken_transport from) noexcept : plain_core{std::move(from.carrier)} {
+        inbox_.swap(from.unread);
+        ended_ = from.ended;
+        end_error_ = from.end_error;
     }
-    bool at_end() const noexcept { return ended_; }
-    int end_error() const noexcept { return end_error_; }
+
+    /// Gives the transport to a layer above. The core is closed by it.
+    taken_transport surrender() noexcept {
+        begin_close();
+        return {ref<transport>{&carrier()}, std::move(inbox_), ended_, end_error_};
+    }
 
     pull_status pull(std::span<std::byte> into, std::size_t& n) noexcept override {
         n = take(into, inbox_.view());
@@ -62,7 +65,7 @@ private:
         end_error_ = error;
         serve_reader();
     }
-    void on_room() noexcept override { serve_writer(); }
+    void on_room() noexcept override { sent_some(); }
     void on_send_error(int error) noexcept override {
         send_error_number_ = error;
         send_failed();

@@ -179,17 +179,21 @@ protected:
             if (drain(*waiting, nullptr)) undrain(*waiting);
         }
     }
+    /// The peer takes what is sent, however slowly.
+    void sent_some() noexcept {
+        if (writer_) {
+            stop_stall_watch(*writer_);
+            watch_stall(*writer_);
+        }
+        serve_writer();
+    }
     /// There is room for push(), or it has failed.
     void serve_writer() noexcept {
         if (write_slot* slot = writer_) {
-            const std::size_t before = slot->moved;
             if (write(*slot, nullptr)) {
                 stop_stall_watch(*slot);
                 writer_ = nullptr;
                 wake(*slot);
-            } else if (slot->moved != before) {
-                stop_stall_watch(*slot);
-                watch_stall(*slot);
             }
         }
         if (flush_slot* slot = flusher_; slot && flush(*slot, slot->parked)) {

@@ -28,7 +28,7 @@ public:
     }
 
     void receive() noexcept override {
-        if (!loop_ || ended_) return;
+        if (!loop_ || ended_ || dropped_) return;
         wanted_ = true;
         if (receive_.active) return;  // a receive that is being cancelled starts again when it has ended
         add_ref();
@@ -40,7 +40,7 @@ public:
     }
 
     void commit() noexcept override {
-        if (!loop_ || send_error_) return;
+        if (!loop_ || send_error_ || dropped_) return;
         if (filling_.size() >= defaults::send_buffer_limit) send_now();
         else loop_->defer(flush_);
     }
@@ -65,10 +65,12 @@ public:
     void abort() noexcept override {
         sink_ = nullptr;
         filling_.clear();
+        dropped_ = true;
         if (!loop_) return;
         flush_.unlink();
         pause();
         if (send_.active) loop_->io().cancel(send_);
+        close_if_dropped();
     }
 
 private:
@@ -94,6 +96,7 @@ private:
             add_ref();
             loop_->io().start(receive_);
         }
+        close_if_dropped();
         drop_ref();
     }
 
@@ -114,17 +117,21 @@ private:
             filling_.clear();
             if (sink_) sink_->on_send_error(-result);
             if (lingering_) end_linger();
+        } else if (dropped_) {
+            flying_.clear();  // a send that was cancelled half-way does not go on
         } else {
             flying_.consume(static_cast<std::size_t>(result));
-            if (!flying_.empty()) {
-                start_send();
-            } else {
-                if (!filling_.empty()) loop_->defer(flush_);
-                if (sink_) sink_->on_room();
-                shut_down_when_sent();
-            }
+            if (!flying_.empty()) start_send();
+            else if (!filling_.empty()) loop_->defer(flush_);
+            if (sink_) sink_->on_room();
+            shut_down_when_sent();
         }
+        close_if_dropped();
         drop_ref();
+    }
+    /// As soon as the kernel works on it no more, and not only with the last handle, which may be kept for long.
+    void close_if_dropped() noexcept {
+        if (dropped_ && !receive_.active && !send_.active) fd_.reset();
     }
     void shut_down_when_sent() noexcept {
         if (!shutdown_wanted_ || shut_down_ || unsent() != 0) return;
@@ -143,6 +150,7 @@ private:
 
     void on_reactor_stop() noexcept override {
         wanted_ = false;
+        dropped_ = true;
         if (receive_.active) loop_->io().cancel(receive_);
         if (send_.active) loop_->io().cancel(send_);
     }
@@ -161,7 +169,7 @@ private:
     node<deferred> flush_;
     node<timer> linger_;
     byte_queue flying_;
-    bool wanted_ = false, ended_ = false, send_error_ = false, shutdown_wanted_ = false, shut_down_ = false, lingering_ = false;
+    bool wanted_ = false, ended_ = false, send_error_ = false, shutdown_wanted_ = false, shut_down_ = false, lingering_ = false, dropped_ = false;
 };
 
 }  // namespace hawser::detail

@@ -16,7 +16,7 @@ public:
     virtual void on_bytes(std::span<const std::byte> bytes) noexcept = 0;
     /// No more will come: the peer's proper end (0), or an errno.
     virtual void on_end(int error) noexcept = 0;
-    /// What was being sent has been taken by the kernel; there is room for more.
+    /// The kernel has taken some of what was being sent; there may be room for more.
     virtual void on_room() noexcept = 0;
     /// Sending failed with an errno and will not work again.
     virtual void on_send_error(int error) noexcept = 0;
@@ -65,6 +65,14 @@ protected:
     reactor* loop_;
     transport_sink* sink_ = nullptr;
     byte_queue filling_;
+};
+
+/// A transport that another layer has read from: what it received and did not read, and whether the end came after that.
+struct taken_transport {
+    ref<transport> carrier;
+    byte_queue unread{};
+    bool ended = false;
+    int end_error = 0;  // with `ended`: 0 is the peer's proper end
 };
 
 }  // namespace hawser::detail

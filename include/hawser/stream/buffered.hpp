@@ -12,7 +12,7 @@ namespace hawser {
 
 /// A stream with a look-ahead buffer: `buffered in{line}` refers to `line`, which must outlive it; `buffered
 /// in{std::move(line)}` owns it. Models `stream` itself: read_some gives what is buffered first, so it may be handed to
-/// tls::handshake after a proxy's answer was read. Whatever an operation had read before it failed or was cancelled stays
+/// tls::handshake after a proxy's answer was read; the stream that it refers to is then moved along with it. Whatever an operation had read before it failed or was cancelled stays
 /// in the buffer for the next. An empty buffer holds no memory.
 template <class S>
     requires stream<std::remove_reference_t<S>>
@@ -114,6 +114,11 @@ public:
     { return next_.peer_name(); }
 
     std::remove_reference_t<S>& next_layer() noexcept { return next_; }
+    /// For the layers above: gives the stream away, also one that it only refers to, and what was buffered of it.
+    std::remove_reference_t<S> surrender(detail::byte_queue& buffered_bytes) {
+        buffered_bytes.swap(buffer_);
+        return std::move(next_);
+    }
 
 private:
     std::string take(std::size_t n) {

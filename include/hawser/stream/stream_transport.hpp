@@ -4,7 +4,7 @@
 #include <hawser/coro/event.hpp>
 #include <hawser/net/plain_core.hpp>
 #include <hawser/reactor/with_timeout.hpp>
-#include <hawser/stream/algorithms.hpp>
+#include <hawser/stream/buffered.hpp>
 
 namespace hawser::detail {
 
@@ -144,18 +144,30 @@ private:
     bool shutdown_wanted_ = false, leaving_ = false;
 };
 
-/// The transport below `s`, and what was received but not read: of a plain stream its own, of anything else pumps.
-template <stream S> ref<transport> transport_of(reactor& loop, S&& s, byte_queue& unread, bool& ended) {
-    if constexpr (std::is_base_of_v<any_stream, S>) {
-        if (auto* plain = dynamic_cast<plain_core*>(s.core().get())) {
-            ended = plain->at_end();
-            return plain->surrender(unread);
+template <class S> inline constexpr bool is_buffered_movable = false;
+template <class S> inline constexpr bool is_buffered_movable<buffered<S>> = std::is_move_constructible_v<std::remove_reference_t<S>>;
+
+/// The transport below `s`: of a plain stream its own, of anything else pumps. A `buffered` is taken apart, also one that
+/// refers to its stream: the layer above may have to send when the scope of both is left.
+template <stream S> taken_transport transport_of(reactor& loop, S&& s) {
+    if constexpr (is_buffered_movable<S>) {
+        byte_queue first;
+        taken_transport taken = detail::transport_of(loop, s.surrender(first));
+        if (!first.append(taken.unread.view())) throw std::bad_alloc{};
+        taken.unread.swap(first);
+        return taken;
+    } else {
+        if constexpr (std::is_base_of_v<any_stream, S>) {
+            if (auto* plain = dynamic_cast<plain_core*>(s.core().get())) {
+                const any_stream moved_from{std::move(s)};  // else the caller's handle would keep the descriptor open
+                return plain->surrender();
+            }
         }
+        auto* pumps = new stream_transport<S>{loop, std::move(s)};
+        ref<transport> carrier{pumps};
+        pumps->open();
+        return {std::move(carrier)};
     }
-    auto* pumps = new stream_transport<S>{loop, std::move(s)};
-    ref<transport> carrier{pumps};
-    pumps->open();
-    return carrier;
 }
 
 }  // namespace hawser::detail
@@ -170,9 +182,7 @@ any_stream make_any_stream(S&& s) {
     using namespace detail;
     reactor* loop = reactor::current();
     if (!loop) throw_error(errc::no_reactor);
-    byte_queue unread;
-    bool ended = false;
-    return any_stream{ref<stream_core>{new plain_core{transport_of(*loop, std::move(s), unread, ended)}}};
+    return any_stream{ref<stream_core>{new plain_core{transport_of(*loop, std::move(s))}}};
 }
 
 }  // namespace hawser

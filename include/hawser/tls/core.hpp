@@ -21,11 +21,10 @@ struct handshake_slot : hawser::detail::stream_slot {};
 
 class core final : public stream_core, hawser::detail::transport_sink, handshake_stepper {
 public:
-    /// `unread` was received by a layer that read from the transport before; `ended`: and then its end.
-    core(ref<transport> carrier, byte_queue unread, bool ended)
-        : stream_core{carrier}, engine_{carrier->out()}, early_{std::move(unread)} {
-        carrier->attach(this);
-        if (ended) engine_.end_input(0);
+    explicit core(hawser::detail::taken_transport below)
+        : stream_core{below.carrier}, engine_{below.carrier->out()}, early_{std::move(below.unread)} {
+        carrier().attach(this);
+        if (below.ended) engine_.end_input(below.end_error);
         again_.self = this;
         again_.run = [](waiter& w) noexcept { static_cast<retry_node&>(w).self->retry(); };
     }
@@ -148,10 +147,14 @@ private:
     }
     void on_end(int error) noexcept override {
         engine_.end_input(error);
-        if (engine_.handshake_complete()) serve_reader();
-        else if (handshaker_) loop()->service<handshake_gate>().admit(*this);
+        if (engine_.handshake_complete()) {
+            serve_reader();
+            if (writing()) serve_writer();
+        } else if (handshaker_) {
+            loop()->service<handshake_gate>().admit(*this);
+        }
     }
-    void on_room() noexcept override { serve_writer(); }
+    void on_room() noexcept override { sent_some(); }
     void on_send_error(int error) noexcept override {
         send_error_number_ = error;
         send_failed();

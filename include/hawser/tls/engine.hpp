@@ -224,24 +224,17 @@ private:
     // libtls asks for exactly one record header, then for exactly its body; 0 means that the transport has ended.
     static ssize_t take_input(::tls*, void* to, std::size_t room, void* self) noexcept {
         engine& e = *static_cast<engine*>(self);
-        std::size_t n = 0;
-        auto* at = static_cast<std::byte*>(to);
-        if (!e.inbox_.empty()) {
-            n = room < e.inbox_.size() ? room : e.inbox_.size();
-            std::memcpy(at, e.inbox_.view().data(), n);
-            e.inbox_.consume(n);
-        }
-        if (n < room && !e.lent_.empty()) {
-            const std::size_t more = room - n < e.lent_.size() ? room - n : e.lent_.size();
-            std::memcpy(at + n, e.lent_.data(), more);
-            e.lent_ = e.lent_.subspan(more);
-            n += more;
-        }
+        // A short answer is fine: libtls asks for the rest in the same call.
+        const std::span<const std::byte> held = e.inbox_.empty() ? e.lent_ : e.inbox_.view();
+        const std::size_t n = room < held.size() ? room : held.size();
         if (n > 0) {
             if (!e.first_seen_) {
                 e.first_seen_ = true;
-                e.plain_ = *at < std::byte{20} || *at > std::byte{23};
+                e.plain_ = held.front() < std::byte{20} || held.front() > std::byte{23};
             }
+            std::memcpy(to, held.data(), n);
+            if (e.inbox_.empty()) e.lent_ = e.lent_.subspan(n);
+            else e.inbox_.consume(n);
             return static_cast<ssize_t>(n);
         }
         if (!e.input_ended_) {

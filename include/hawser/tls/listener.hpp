@@ -101,7 +101,7 @@ public:
     result<hawser::detail::ref<detail::core>> core_of(hawser::detail::accept_operation::accepted got) {
         using namespace hawser::detail;
         ref<transport> carrier{new tcp_transport{*door_->loop(), std::move(got.fd), got.peer, {}}};
-        ref<detail::core> made{new detail::core{std::move(carrier), byte_queue{}, false}};
+        ref<detail::core> made{new detail::core{taken_transport{std::move(carrier)}}};
         if (auto ready = made->accept(context_); !ready) {
             made->abandon();
             return ready.error();

@@ -1,7 +1,7 @@
 #pragma once
 // The two kinds of libtls context that hawser makes, counted: a server's, and a connection's.
 
-#include <cstring>
+#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -44,7 +44,6 @@ public:
         if (::tls_configure(native, settings.native()) != 0) {
             return error_info{make_error_code(errc::tls_failure), phase::setup, {}, made->text()};
         }
-        made->forget_error();
         return made;
     }
 
@@ -64,7 +63,7 @@ private:
         (void)::tls_handshake(native());
         nothing_ = text();
     }
-    std::string nothing_;
+    std::string nothing_;  // what text() says when nothing has failed since
 };
 
 }  // namespace hawser::tls::detail

@@ -65,10 +65,7 @@ template <class = void> operation<stream> client_handshake(ref<core> c, std::str
 template <hawser::stream S> ref<core> core_over(S&& s) {
     reactor* loop = reactor::current();
     if (!loop) throw_error(errc::no_reactor);
-    byte_queue unread;
-    bool ended = false;
-    ref<transport> carrier = hawser::detail::transport_of(*loop, std::move(s), unread, ended);
-    return ref<core>{new core{std::move(carrier), std::move(unread), ended}};
+    return ref<core>{new core{hawser::detail::transport_of(*loop, std::move(s))}};
 }
 
 /// The server contexts of one reactor, so that connections accepted with one config share one.
