@@ -89,7 +89,7 @@ void print_certificate(const hw::tls::peer_info& peer, const options& of) {
     print("  valid until", text_of(peer.not_after) + days_left(peer.not_after));
     print("  fingerprint", peer.hash);
     print("  chain", std::to_string(certificates_in(peer.chain_pem)) + " certificate(s) sent");
-    print("  for " + name, peer.contains_name(name) ? "yes" : "NO");
+    print("  name", name + (peer.contains_name(name) ? " is one of its names" : " is NOT one of its names"));
     print("  verified", of.insecure ? "NO (--insecure)" : "yes");
 }
 
@@ -112,14 +112,15 @@ hw::task<> run(const options& of) {
         .protocols = of.protocols, .insecure_no_verify_certificate = of.insecure, .insecure_no_verify_name = of.insecure,
         .insecure_no_verify_time = of.insecure}};
 
-    // The name stays what is verified, wherever --connect says that the host is.
-    const std::string& place = of.connect_to.empty() ? of.host : of.connect_to;
-    const std::string& name = of.server_name.empty() ? of.host : of.server_name;
-    const auto limit = hw::to_duration(std::chrono::duration<double>{of.timeout});
     hw::tls::connect_options how;
-    how.server_name = name;
-    how.handshake_timeout = how.tcp.connect_timeout = limit;
-    hw::tls::stream line = co_await hw::tls::connect(place, of.port, trust, how);
+    how.server_name = of.server_name;
+    how.handshake_timeout = how.tcp.connect_timeout = hw::to_duration(std::chrono::duration<double>{of.timeout});
+    if (!of.connect_to.empty()) {
+        // The name stays what is verified, wherever the host is said to be.
+        const auto addresses = co_await hw::resolve(of.connect_to, of.port);
+        how.tcp.address = addresses.front();
+    }
+    hw::tls::stream line = co_await hw::tls::connect(of.host, of.port, trust, how);
 
     print_connection(line);
     const hw::tls::peer_info peer = line.peer();

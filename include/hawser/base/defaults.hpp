@@ -7,16 +7,14 @@
 
 namespace hawser::defaults {
 
-using namespace std::chrono_literals;
-
-inline constexpr duration resolve_timeout = 5s;      ///< a name and all of its addresses
-inline constexpr duration connect_timeout = 10s;     ///< all addresses of one connect() together
-inline constexpr duration attempt_delay = 250ms;     ///< before the next address is tried beside the last (RFC 8305, 5)
-inline constexpr duration handshake_timeout = 10s;   ///< a TLS handshake, on either side
-inline constexpr duration close_timeout = 2s;        ///< flushing, close_notify and the peer's end
-inline constexpr duration write_timeout = 60s;       ///< a write that makes no progress because the peer does not read
-inline constexpr duration accept_retry = 100ms;      ///< accept() again after running out of descriptors or memory
-inline constexpr duration stop_grace = 5s;           ///< connections of a stopped server may finish for so long
+inline constexpr duration resolve_timeout = std::chrono::seconds{5};      ///< a name and all of its addresses
+inline constexpr duration connect_timeout = std::chrono::seconds{10};     ///< all addresses of one connect() together
+inline constexpr duration attempt_delay = std::chrono::milliseconds{250};     ///< before the next address is tried beside the last (RFC 8305, 5)
+inline constexpr duration handshake_timeout = std::chrono::seconds{10};   ///< a TLS handshake, on either side
+inline constexpr duration close_timeout = std::chrono::seconds{2};        ///< flushing, close_notify and the peer's end
+inline constexpr duration write_timeout = std::chrono::seconds{60};       ///< a write that makes no progress because the peer does not read
+inline constexpr duration accept_retry = std::chrono::milliseconds{100};      ///< accept() again after running out of descriptors or memory
+inline constexpr duration stop_grace = std::chrono::seconds{5};           ///< connections of a stopped server may finish for so long
 
 inline constexpr std::size_t max_connections = 10000;  ///< open at once per listener; more wait in the backlog
 inline constexpr std::size_t max_handshakes = 2048;    ///< unfinished at once per listener; beyond it the oldest is cut

@@ -1,6 +1,8 @@
 #pragma once
 // any_stream: what every stream of the library is, and what code that does not care which one takes by reference.
 
+#include <initializer_list>
+
 #include <hawser/net/stream_operations.hpp>
 
 namespace hawser {

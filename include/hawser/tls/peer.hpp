@@ -23,7 +23,7 @@ struct session_info {
     std::string cipher;       ///< "TLS_AES_256_GCM_SHA384", named as the library names it; for display
     int cipher_strength = 0;  ///< bits
     std::string alpn;         ///< the protocol agreed on; empty if none was, which need not have failed the handshake
-    std::string servername;   ///< on a server: the SNI as the client sent it, not verified; on a client: empty
+    std::string servername;   ///< the name that the client asked for by SNI, not verified; empty where it asked for an address
     bool resumed = false;
 
     session_info() = default;
