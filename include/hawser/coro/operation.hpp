@@ -106,12 +106,14 @@ template <class Op> struct awaiter {
     }
 };
 
-/// g++ before 13 destroys a temporary closure in a co_await expression twice: harmless only if it owns nothing.
+/// g++ before 13 destroys a temporary closure or aggregate in a co_await expression twice: harmless only if it owns nothing.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 template <class F> inline constexpr bool closure_is_safe =
     std::is_lvalue_reference_v<F> || std::is_trivially_destructible_v<std::remove_reference_t<F>>;
+template <class T> inline constexpr bool temporary_is_safe = std::is_trivially_destructible_v<T> || !std::is_aggregate_v<T>;
 #else
 template <class F> inline constexpr bool closure_is_safe = true;
+template <class T> inline constexpr bool temporary_is_safe = true;
 #endif
 
 }  // namespace detail

@@ -25,10 +25,7 @@ public:
     /// Runs `s.step()` now or in a later turn. `s` must call withdraw() if it ends before.
     void admit(handshake_stepper& s) noexcept {
         if (s.linked()) return;
-        if (turn_ != loop_->turns()) {
-            turn_ = loop_->turns();
-            used_ = 0;
-        }
+        see_turn();
         if (used_ < defaults::handshakes_per_turn && waiting_.empty()) {
             ++used_;
             s.step();
@@ -48,10 +45,14 @@ private:
         queued_ = true;
         loop_->make_ready(again_);
     }
+    void see_turn() noexcept {
+        if (turn_ != loop_->turns()) used_ = 0;
+        turn_ = loop_->turns();
+    }
     void run_waiting() noexcept {
         queued_ = false;
-        turn_ = loop_->turns();
-        for (used_ = 0; used_ < defaults::handshakes_per_turn && !waiting_.empty(); ++used_) waiting_.pop_front().step();
+        see_turn();  // those that came with this turn's completions count too
+        for (; used_ < defaults::handshakes_per_turn && !waiting_.empty(); ++used_) waiting_.pop_front().step();
         if (!waiting_.empty()) wake();
     }
 

@@ -102,6 +102,7 @@ template <class = void> operation<stream> server_handshake(ref<core> c, server_c
 template <hawser::stream S>
     requires(!std::is_lvalue_reference_v<S>)
 [[nodiscard]] operation<stream> handshake(S&& s, std::string name, config settings = {}, handshake_options options = {}) {
+    static_assert(hawser::detail::temporary_is_safe<S>, "g++ before 13 destroys a temporary of this stream class twice: give it a constructor");
     return detail::client_handshake(detail::core_over(std::move(s)), std::move(name), std::move(settings), options.timeout);
 }
 
@@ -109,6 +110,7 @@ template <hawser::stream S>
 template <hawser::stream S>
     requires(!std::is_lvalue_reference_v<S>)
 [[nodiscard]] operation<stream> accept(S&& s, server_config settings, handshake_options options = {}) {
+    static_assert(hawser::detail::temporary_is_safe<S>, "g++ before 13 destroys a temporary of this stream class twice: give it a constructor");
     return detail::server_handshake(detail::core_over(std::move(s)), std::move(settings), options.timeout);
 }
 
