@@ -72,6 +72,8 @@ public:
     }
     ~error_info() { release(); }
 
+    /// False for none().
+    explicit operator bool() const noexcept { return static_cast<bool>(state_->code); }
     const std::error_code& code() const noexcept { return state_->code; }
     phase doing() const noexcept { return state_->doing; }
     /// The peer as the caller named it and as it was reached: "example.org (192.0.2.1:443)"; empty if none.

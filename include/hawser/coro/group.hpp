@@ -72,22 +72,22 @@ public:
         try {
             if (op_.start(env, *this)) return;
         } catch (...) {
-            end_.emplace(std::current_exception());
+            end_ = outcome<value_type>{std::current_exception()};
             return report();
         }
         end();
     }
-    outcome<value_type>& ending() noexcept { return *end_; }
+    outcome<value_type>& ending() noexcept { return end_; }
 
 private:
     void end() noexcept {
-        end_.emplace(detail::collect(op_));
+        end_ = detail::collect(op_);
         report();
     }
-    void report() noexcept { owner_->ended(index_, end_->failed()); }
+    void report() noexcept { owner_->ended(index_, end_.failed()); }
 
     Op op_;
-    std::optional<outcome<value_type>> end_;
+    outcome<value_type> end_;
     group* owner_ = nullptr;
     std::size_t index_ = 0;
 };

@@ -54,6 +54,8 @@ inline bool is_cancelled(const std::exception_ptr& exception) noexcept {
 /// A value, an error_info, or an exception of any type: how a task ended.
 template <class T> class [[nodiscard]] outcome {
 public:
+    /// Of what has not ended yet.
+    outcome() noexcept : result_{errc::cancelled} {}
     outcome(result<T> r) noexcept(std::is_nothrow_move_constructible_v<result<T>>) : result_{std::move(r)} {}
     outcome(std::exception_ptr e) noexcept : exception_{std::move(e)}, result_{errc::cancelled} {}
 

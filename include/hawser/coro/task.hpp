@@ -72,11 +72,11 @@ private:
 /// Stores how the coroutine ended.
 template <class T> class outcome_promise : public promise_base {
 public:
-    void unhandled_exception() noexcept { end_.emplace(std::current_exception()); }
-    outcome<T> take_outcome() { return std::move(*end_); }
+    void unhandled_exception() noexcept { end_ = outcome<T>{std::current_exception()}; }
+    outcome<T> take_outcome() { return std::move(end_); }
 
 protected:
-    std::optional<outcome<T>> end_;
+    outcome<T> end_;
 };
 
 template <class T> class task_promise final : public outcome_promise<T> {
@@ -85,20 +85,20 @@ public:
     template <class U>
         requires std::is_convertible_v<U&&, T>
     void return_value(U&& value) {
-        this->end_.emplace(result<T>{static_cast<T>(std::forward<U>(value))});
+        this->end_ = outcome<T>{result<T>{static_cast<T>(std::forward<U>(value))}};
     }
 };
 
 template <> class task_promise<void> final : public outcome_promise<void> {
 public:
     task<void> get_return_object() noexcept;
-    void return_void() noexcept { end_.emplace(result<void>{}); }
+    void return_void() noexcept { end_ = outcome<void>{result<void>{}}; }
 };
 
 template <class T> class operation_promise final : public outcome_promise<T> {
 public:
     operation<T> get_return_object() noexcept;
-    void return_value(result<T> r) { this->end_.emplace(std::move(r)); }
+    void return_value(result<T> r) { this->end_ = outcome<T>{std::move(r)}; }
 };
 
 /// Owns a coroutine frame that was not started, or has ended.

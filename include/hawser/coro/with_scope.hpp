@@ -202,7 +202,7 @@ public:
         scope_.stop_.unfollow();
         if (scope_.error_) return {std::move(scope_.error_)};
         if (scope_.saw_cancel_ && parent_stop_.stop_requested()) return {result<value_type>{errc::cancelled}};
-        return std::move(*end_);
+        return std::move(end_);
     }
 
 private:
@@ -216,9 +216,9 @@ private:
                 return;
             } else if constexpr (std::is_void_v<value_type>) {
                 f_(scope_);
-                end_.emplace(result<void>{});
+                end_ = detail::outcome<value_type>{result<void>{}};
             } else {
-                end_.emplace(result<value_type>{f_(scope_)});
+                end_ = detail::outcome<value_type>{result<value_type>{f_(scope_)}};
             }
         } catch (...) {
             failed(std::current_exception());
@@ -229,7 +229,7 @@ private:
         if constexpr (is_async) {
             auto how = detail::collect(*body_);
             if (how.failed()) failed(how.exception());
-            else end_.emplace(std::move(how));
+            else end_ = detail::outcome<value_type>{std::move(how)};
             body_.reset();
         }
         scope_.leave();
@@ -238,8 +238,8 @@ private:
         scope_.stop_.request_stop();
         scope_.fail(thrown);
         // A body stopped by scope.request_stop() ends quietly only where there is no value to give.
-        if constexpr (std::is_void_v<value_type>) end_.emplace(result<void>{});
-        else end_.emplace(std::move(thrown));
+        if constexpr (std::is_void_v<value_type>) end_ = detail::outcome<value_type>{result<void>{}};
+        else end_ = detail::outcome<value_type>{std::move(thrown)};
     }
 
     struct body_waiter : detail::waiter {
@@ -249,7 +249,7 @@ private:
     F f_;
     scope scope_;
     stop_token parent_stop_;
-    std::optional<detail::outcome<value_type>> end_;
+    detail::outcome<value_type> end_;
     body_waiter waiter_;
     std::optional<std::conditional_t<is_async, returned, nothing>> body_;
 };

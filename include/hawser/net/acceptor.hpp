@@ -41,7 +41,7 @@ public:
         waiter* parked = nullptr;
         acceptor* owner = nullptr;
         bool cancelled = false;
-        std::optional<error_info> failure;
+        error_info failure = error_info::none();
         unique_fd accepted;
         endpoint peer;
     };
@@ -197,7 +197,7 @@ public:
         return true;
     }
     result<accepted> take() {
-        if (slot_.failure) return *std::move(slot_.failure);
+        if (slot_.failure) return std::move(slot_.failure);
         if (!slot_.accepted && slot_.cancelled && from_->has_waiting() && !from_->accepting()) from_->hand_over(slot_);
         if (slot_.accepted) return accepted{std::move(slot_.accepted), slot_.peer};
         return errc::cancelled;

@@ -43,7 +43,7 @@ public:
         return true;
     }
     result<unique_fd> take() {
-        if (failure_) return *std::move(failure_);
+        if (failure_) return std::move(failure_);
         if (result_ == 0) return std::move(fd_);
         if (result_ == -ECANCELED) return errc::cancelled;
         return fail(-result_, {});
@@ -73,7 +73,7 @@ private:
     reactor* loop_ = nullptr;
     waiter* waiter_ = nullptr;
     int result_ = 0;
-    std::optional<error_info> failure_;
+    error_info failure_ = error_info::none();
     node<connect_op> connect_;
     node<stop_callback> stop_;
 };
@@ -98,8 +98,9 @@ inline std::vector<endpoint> interleave(const std::vector<endpoint>& sorted) {
 /// What the attempts of one connect share.
 struct connect_race {
     const connect_options& options;
-    std::optional<std::pair<unique_fd, endpoint>> winner{};
-    std::optional<error_info> first_error{};
+    unique_fd winner{};
+    endpoint winner_address{};
+    error_info first_error = error_info::none();
     std::size_t failed = 0;
     event progress{};
 };
@@ -108,7 +109,10 @@ template <class = void> operation<void> connect_attempt(connect_race* of, endpoi
     connect_race& race = *of;
     auto fd = co_await as_result(connect_operation{to, race.options});
     if (fd) {
-        if (!race.winner) race.winner.emplace(*std::move(fd), to);
+        if (!race.winner) {
+            race.winner = *std::move(fd);
+            race.winner_address = to;
+        }
         attempts->request_stop();
     } else if (fd.error() == errc::cancelled) {
         co_return errc::cancelled;
@@ -138,7 +142,7 @@ template <class = void> operation<tcp::stream> connect_first(std::string_view na
     auto ended = co_await as_result(with_timeout(options.connect_timeout, with_scope(body)));
     if (race.winner) {
         reactor& loop = *reactor::current();
-        co_return tcp::stream::make(loop, std::move(race.winner->first), race.winner->second, name);
+        co_return tcp::stream::make(loop, std::move(race.winner), race.winner_address, name);
     }
     const std::string peer = name.empty() ? addresses[0].to_string() : std::string{name} + " (" + addresses[0].to_string() + ")";
     const auto with_others = [&addresses](std::string what) {
@@ -154,7 +158,7 @@ template <class = void> operation<tcp::stream> connect_first(std::string_view na
         co_return error_info{e.code(), phase::connect, peer, e == errc::timed_out ? with_others("no answer") : e.detail()};
     }
     if (!race.first_error) co_return errc::cancelled;
-    const error_info& e = *race.first_error;
+    const error_info& e = race.first_error;
     std::string detail = e.detail();
     if (e.code() == std::error_code{ECONNREFUSED, std::system_category()}) detail = "nothing listens there";
     co_return error_info{e.code(), phase::connect, peer, with_others(std::move(detail))};

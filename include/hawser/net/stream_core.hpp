@@ -1,8 +1,6 @@
 #pragma once
 // The part that all streams share: who reads, who writes, who waits for a flush, and how each of them ends.
 
-#include <optional>
-
 #include <hawser/base/buffer.hpp>
 #include <hawser/base/result.hpp>
 #include <hawser/net/transport.hpp>
@@ -16,7 +14,7 @@ struct stream_slot : stop_callback {
     waiter* parked = nullptr;
     stream_core* core = nullptr;
     bool cancelled = false;
-    std::optional<error_info> failure;
+    error_info failure = error_info::none();
 };
 
 struct read_slot : stream_slot {
@@ -60,14 +58,14 @@ public:
     // The operations.
 
     /// What forbids an operation from starting on the task's reactor, if anything.
-    std::optional<error_info> refusal(const environment& env, phase doing, bool slot_taken) const {
+    error_info refusal(const environment& env, phase doing, bool slot_taken) const {
         if (closed_) return errc::closed;
         if (loop() != env.loop) {
             if (!loop()) return errc::no_reactor;
             return error_info{make_error_code(errc::no_reactor), doing, carrier_->peer(), "the stream belongs to the reactor of another thread"};
         }
         if (slot_taken) return error_info{make_error_code(errc::busy), doing, carrier_->peer()};
-        return {};
+        return error_info::none();
     }
 
     bool reading() const noexcept { return reader_ != nullptr; }

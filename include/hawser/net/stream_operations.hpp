@@ -17,7 +17,7 @@ protected:
     /// `attempt(waiter*)` does the work: true when it has ended, else it has parked the slot.
     template <class Attempt> bool begin(const environment& env, waiter& w, phase doing, bool taken, Attempt attempt) {
         if (!core_) return fail(errc::closed);
-        if (auto why = core_->refusal(env, doing, taken)) return fail(std::move(*why));
+        if (auto why = core_->refusal(env, doing, taken)) return fail(std::move(why));
         if (env.stop.stop_requested()) {
             slot_.cancelled = true;
             return env.refuse(w);
@@ -57,7 +57,7 @@ public:
     result<std::size_t> take() {
         // What arrived before the stop took effect is the caller's.
         if (slot_.cancelled && slot_.moved == 0 && !core_->closed() && !core_->reading()) core_->read(slot_, nullptr);
-        if (slot_.failure) return *std::move(slot_.failure);
+        if (slot_.failure) return std::move(slot_.failure);
         if (slot_.cancelled && slot_.moved == 0) return errc::cancelled;
         return slot_.moved;
     }
@@ -74,7 +74,7 @@ public:
     }
     result<value_type> take() {
         if (slot_.cancelled && slot_.moved == 0 && !core_->closed() && !core_->reading()) core_->read(slot_, nullptr);
-        if (slot_.failure) return *std::move(slot_.failure);
+        if (slot_.failure) return std::move(slot_.failure);
         if (slot_.moved) return value_type{core_->lent()};
         if (slot_.cancelled) return errc::cancelled;
         return value_type{};
@@ -95,7 +95,7 @@ public:
         });
     }
     result<std::size_t> take() {
-        if (slot_.failure) return *std::move(slot_.failure);
+        if (slot_.failure) return std::move(slot_.failure);
         if (slot_.cancelled) return error_info{errc::cancelled}.with_transferred(slot_.moved);
         return slot_.moved;
     }
@@ -113,7 +113,7 @@ public:
         return begin(env, w, phase::write, core_ && core_->flushing(), [this](waiter* p) { return core_->flush(slot_, p); });
     }
     result<void> take() {
-        if (slot_.failure) return *std::move(slot_.failure);
+        if (slot_.failure) return std::move(slot_.failure);
         if (slot_.cancelled && core_->carrier().unsent() != 0) return errc::cancelled;
         return {};
     }
@@ -139,7 +139,7 @@ public:
     }
     result<void> take() {
         stream_slot& slot = slot_of();
-        if (slot.failure) return *std::move(slot.failure);
+        if (slot.failure) return std::move(slot.failure);
         if (slot.cancelled) return errc::cancelled;
         return {};
     }

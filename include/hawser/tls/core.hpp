@@ -207,7 +207,7 @@ public:
     explicit handshake_operation(ref<core> of) noexcept : core_{std::move(of)} {}
     bool start(const environment& env, waiter& w) {
         if (auto why = core_->refusal(env, phase::handshake, core_->handshaking())) {
-            slot_.failure = std::move(*why);
+            slot_.failure = std::move(why);
             return false;
         }
         if (env.stop.stop_requested()) {
@@ -225,7 +225,7 @@ public:
         return true;
     }
     result<void> take() {
-        if (slot_.failure) return *std::move(slot_.failure);
+        if (slot_.failure) return std::move(slot_.failure);
         if (slot_.cancelled) return errc::cancelled;
         return {};
     }
