@@ -111,7 +111,9 @@ class Running(Scratch):
         for index, name in enumerate(NAMES):
             compiler, standard = COMPILERS[index % len(COMPILERS)], STANDARDS[index % len(STANDARDS)]
             cls.programs[name] = cls.scratch / name
-            waiting.append([compiler, f"-std={standard}", *STRICT, *SANITIZE, *FLAGS, *pkg_config("--cflags"), str(PROGRAMS / f"{name}.cpp"),
+            # g++ warns of more when it optimises.
+            optimise = ["-O2"] if compiler == "g++" and not SANITIZE else []
+            waiting.append([compiler, f"-std={standard}", *STRICT, *optimise, *SANITIZE, *FLAGS, *pkg_config("--cflags"), str(PROGRAMS / f"{name}.cpp"),
                             "-o", str(cls.programs[name]), *pkg_config("--libs")])
         failures = []
 

@@ -62,7 +62,14 @@ public:
         return success;
     }
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ -O2 does not see that a result<T> with a value has no error to copy
+#endif
     error_info(const error_info& other) noexcept : state_{other.state_} { state_->refs.fetch_add(1, std::memory_order_relaxed); }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
     error_info(error_info&& other) noexcept : error_info{std::as_const(other)} {}
     error_info& operator=(const error_info& other) noexcept {
         other.state_->refs.fetch_add(1, std::memory_order_relaxed);

@@ -106,9 +106,10 @@ public:
     [[nodiscard]] auto shutdown_send()
         requires requires(std::remove_reference_t<S>& s) { s.shutdown_send(); }
     { return next_.shutdown_send(); }
-    [[nodiscard]] auto close()
-        requires requires(std::remove_reference_t<S>& s) { s.close(); }
-    { return next_.close(); }
+    /// The stream's close; its arguments are the stream's.
+    template <class... Args> [[nodiscard]] auto close(Args... args)
+        requires requires(std::remove_reference_t<S>& s) { s.close(args...); }
+    { return next_.close(args...); }
     std::string peer_name() const
         requires requires(const std::remove_reference_t<S>& s) { s.peer_name(); }
     { return next_.peer_name(); }
