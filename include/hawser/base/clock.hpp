@@ -21,9 +21,9 @@ constexpr time_point deadline_after(time_point now, duration d) noexcept {
 
 /// Any std::chrono duration as nanoseconds, saturated: `hours::max()` is a long time, not a negative one.
 template <class Rep, class Period> constexpr duration to_duration(std::chrono::duration<Rep, Period> d) noexcept {
-    using seconds = std::chrono::duration<long double>;
-    if (seconds{d} >= seconds{duration::max()}) return duration::max();
-    if (seconds{d} <= seconds{duration::min()}) return duration::min();
+    using wide = std::chrono::duration<long double, Period>;
+    if (wide{d} >= wide{duration::max()}) return duration::max();
+    if (wide{d} <= wide{duration::min()}) return duration::min();
     return std::chrono::ceil<duration>(d);
 }
 

@@ -5,16 +5,23 @@
 
 #include <hawser/base/clock.hpp>
 
+namespace hawser::detail {
+
+// Not std::chrono's: its conversions cost every file that includes this.
+constexpr duration milliseconds(duration::rep n) noexcept { return duration{n * 1'000'000}; }
+
+}  // namespace hawser::detail
+
 namespace hawser::defaults {
 
-inline constexpr duration resolve_timeout = std::chrono::seconds{5};      ///< a name and all of its addresses
-inline constexpr duration connect_timeout = std::chrono::seconds{10};     ///< all addresses of one connect() together
-inline constexpr duration attempt_delay = std::chrono::milliseconds{250};     ///< before the next address is tried beside the last (RFC 8305, 5)
-inline constexpr duration handshake_timeout = std::chrono::seconds{10};   ///< a TLS handshake, on either side
-inline constexpr duration close_timeout = std::chrono::seconds{2};        ///< flushing, close_notify and the peer's end
-inline constexpr duration write_timeout = std::chrono::seconds{60};       ///< a write that makes no progress because the peer does not read
-inline constexpr duration accept_retry = std::chrono::milliseconds{100};      ///< accept() again after running out of descriptors or memory
-inline constexpr duration stop_grace = std::chrono::seconds{5};           ///< connections of a stopped server may finish for so long
+inline constexpr duration resolve_timeout = detail::milliseconds(5000);      ///< a name and all of its addresses
+inline constexpr duration connect_timeout = detail::milliseconds(10000);     ///< all addresses of one connect() together
+inline constexpr duration attempt_delay = detail::milliseconds(250);     ///< before the next address is tried beside the last (RFC 8305, 5)
+inline constexpr duration handshake_timeout = detail::milliseconds(10000);   ///< a TLS handshake, on either side
+inline constexpr duration close_timeout = detail::milliseconds(2000);        ///< flushing, close_notify and the peer's end
+inline constexpr duration write_timeout = detail::milliseconds(60000);       ///< a write that makes no progress because the peer does not read
+inline constexpr duration accept_retry = detail::milliseconds(100);      ///< accept() again after running out of descriptors or memory
+inline constexpr duration stop_grace = detail::milliseconds(5000);           ///< connections of a stopped server may finish for so long
 
 inline constexpr std::size_t max_connections = 10000;  ///< open at once per listener; more wait in the backlog
 inline constexpr std::size_t max_handshakes = 2048;    ///< unfinished at once per listener; beyond it the oldest is cut

@@ -101,7 +101,10 @@ public:
         return is_v6_ ? with_scope_id(0) == loopback_v6() : bytes_[0] == 127;
     }
     /// 0.0.0.0 or ::, what a server binds to for all interfaces.
-    constexpr bool is_unspecified() const noexcept { return bytes_ == std::array<std::uint8_t, 16>{}; }
+    constexpr bool is_unspecified() const noexcept {
+        for (const std::uint8_t b : bytes_) if (b != 0) return false;
+        return true;
+    }
     /// 224.0.0.0/4 or ff00::/8.
     constexpr bool is_multicast() const noexcept { return is_v6_ ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0; }
     /// 169.254.0.0/16 or fe80::/10: meaningful on one link only; IPv6 needs a zone then.
@@ -131,12 +134,12 @@ public:
     /// their dotted quad. The zone is printed as a number, "fe80::1%2", which costs no system call.
     std::string to_string() const;
 
-    friend constexpr bool operator==(const ip_address&, const ip_address&) noexcept = default;
     friend constexpr std::strong_ordering operator<=>(const ip_address& a, const ip_address& b) noexcept {
         if (a.is_v6_ != b.is_v6_) return a.is_v6_ <=> b.is_v6_;
         for (std::size_t i = 0; i < a.bytes_.size(); ++i) if (a.bytes_[i] != b.bytes_[i]) return a.bytes_[i] <=> b.bytes_[i];
         return a.scope_id_ <=> b.scope_id_;
     }
+    friend constexpr bool operator==(const ip_address& a, const ip_address& b) noexcept { return (a <=> b) == 0; }
 
 private:
     std::array<std::uint8_t, 16> bytes_{};  // IPv4: the first four

@@ -68,8 +68,11 @@ public:
         return out.append(1, ':').append(std::to_string(port_));
     }
 
-    friend constexpr bool operator==(const endpoint&, const endpoint&) noexcept = default;
-    friend constexpr std::strong_ordering operator<=>(const endpoint&, const endpoint&) noexcept = default;
+    friend constexpr std::strong_ordering operator<=>(const endpoint& a, const endpoint& b) noexcept {
+        const auto by_address = a.address_ <=> b.address_;
+        return by_address != 0 ? by_address : a.port_ <=> b.port_;
+    }
+    friend constexpr bool operator==(const endpoint& a, const endpoint& b) noexcept { return (a <=> b) == 0; }
 
 private:
     static const char* read(std::string_view text, endpoint& into) noexcept {

@@ -33,8 +33,8 @@ struct foreign_runner {
         bool await_ready() const noexcept { return false; }
         // Once it is posted the frame may be destroyed by the reactor's thread; not inlined, so that nothing of it is
         // touched after that (LLVM 56301).
-        [[gnu::noinline]] void await_suspend(std::coroutine_handle<promise_type> frame) const noexcept {
-            const promise_type& p = frame.promise();
+        [[gnu::noinline]] void await_suspend(std::coroutine_handle<promise_type> ended) const noexcept {
+            const promise_type& p = ended.promise();
             const reactor_handle home = *p.home;
             home.post([loop = p.loop, parent = p.parent]() noexcept { loop->make_ready(*parent); });
         }
