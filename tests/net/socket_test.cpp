@@ -9,6 +9,7 @@
 #include <hawser/reactor/run_on_threads.hpp>
 #include <hawser/reactor/sleep.hpp>
 #include <hawser/reactor/with_timeout.hpp>
+#include <hawser/test/fake_backend.hpp>
 
 #include "support/doctest.hpp"
 #include "support/sockets.hpp"
@@ -228,6 +229,35 @@ TEST_SUITE("tcp::listener") {
                 CHECK(std::get<0>(both).local_endpoint() == std::get<1>(both).remote_endpoint());
             }
         }());
+    }
+    TEST_CASE("a connection that comes between the stop and its effect is given to the same accept(), or to the next") {
+        using hw::test::fake_backend;
+        for (const bool gone : {false, true}) {  // whether the stopped accept() has ended before the connection comes
+            CAPTURE(gone);
+            fake_backend io;
+            io.cancels_complete = false;
+            hw::test::run_on(io, [](fake_backend& b, bool late) -> hw::task<> {
+                hw::tcp::listener door{hw::endpoint::loopback(0)};
+                hw::detail::op* o = nullptr;
+                b.when_idle([&b, &o, late] {
+                    o = b.find(hw::detail::op_kind::accept);
+                    REQUIRE(o != nullptr);
+                    if (!late) b.advance(1s);  // the timer and the completion come in one turn
+                    if (!late) b.complete(*o, fake_backend::descriptor(7));
+                });
+                auto first = co_await hw::as_result(hw::with_timeout(1s, door.accept()));
+                if (late) {
+                    REQUIRE_FALSE(first);
+                    CHECK(first.error() == errc::timed_out);
+                    b.complete(*o, fake_backend::descriptor(7));
+                    co_await hw::yield();
+                    co_await hw::yield();
+                }
+                if (late) first = co_await hw::as_result(hw::with_timeout(1s, door.accept()));
+                REQUIRE(first);
+                CHECK(first->native_handle() == fake_backend::descriptor(7));
+            }(io, gone));
+        }
     }
     TEST_CASE("a second accept() is busy; close() ends the waiting one, accepted streams go on") {
         hw::run([]() -> hw::task<> {

@@ -250,6 +250,32 @@ TEST_SUITE("tcp::stream") {
             CHECK(cut_short > 0);
         }());
     }
+    TEST_CASE("bytes that come between the stop and its effect are given to the stopped read") {
+        for (const bool lends : {false, true}) {
+            fake_backend io;
+            std::string got;
+            run_scripted(io, [&]() -> hw::task<> {
+                hw::tcp::stream line = scripted();
+                co_await hw::with_scope([&](hw::scope& s) -> hw::task<> {
+                    s.spawn([&]() -> hw::task<> {
+                        if (lends) {
+                            auto chunk = co_await line.read();
+                            got = hw::as_text(*chunk);
+                        } else {
+                            char into[10];
+                            const std::size_t n = co_await line.read_some(into);
+                            got.assign(into, n);
+                        }
+                    });
+                    co_await hw::yield();
+                    co_await hw::yield();
+                    s.request_stop();
+                    io.deliver(wire, "in between");
+                });
+            });
+            CHECK(got == "in between");
+        }
+    }
     TEST_CASE("a cancelled write says how much was accepted, and all of that arrives") {
         hw::run([]() -> hw::task<> {
             auto [near, far] = co_await tcp_pair({}, tight);

@@ -57,7 +57,7 @@ public:
     }
 
     /// See set_name_servers().
-    void set_servers(std::string_view list) {
+    template <class = void> void set_servers(std::string_view list) {
         open();
         std::vector<ares_addr_port_node> servers;
         for (bool more = true; more;) {

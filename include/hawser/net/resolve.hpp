@@ -3,7 +3,6 @@
 
 #include <netdb.h>
 
-#include <optional>
 
 #include <hawser/base/defaults.hpp>
 #include <hawser/coro/operation.hpp>
@@ -88,7 +87,7 @@ public:
 
     bool start(const environment& env, waiter& w) {
         if (env.stop.stop_requested()) {
-            answer_.emplace(errc::cancelled);
+            set(errc::cancelled);
             return env.refuse(w);
         }
         loop_ = &reactor::of(env);
@@ -101,7 +100,7 @@ public:
         } catch (const error& e) {  // also where the caller asked for a result<T>
             answered(e.info());
         }
-        if (answer_) return false;
+        if (has_answer_) return false;
 
         waiter_ = &w;
         timer_.owner = stop_.owner = this;
@@ -112,13 +111,13 @@ public:
         return true;
     }
     result<value_type> take() {
-        if (*answer_ || answer_->error() == errc::cancelled) return std::move(*answer_);
-        if (answer_->error() == errc::timed_out && answer_->error().detail().empty()) {
+        if (answer_ || answer_.error() == errc::cancelled) return std::move(answer_);
+        if (answer_.error() == errc::timed_out && answer_.error().detail().empty()) {
             const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count();
             return failure(errc::timed_out, "no answer within " + std::to_string(ms) + " ms: check the network and the name "
                            "servers in /etc/resolv.conf, or raise resolve_options.timeout");
         }
-        return answer_->error().with_context(phase::resolve, query_->host());
+        return answer_.error().with_context(phase::resolve, query_->host());
     }
 
 private:
@@ -144,22 +143,22 @@ private:
         ip_address address;
         const char* no_address = parse_ip(host, address);
         if (!has_service_) {
-            answer_.emplace(failure(errc::invalid_argument,
+            set(failure(errc::invalid_argument,
                 service_ + " is neither a port from 0 to 65535 nor a TCP service in /etc/services: give the number"));
         } else if (!no_address && (!bracketed || address.is_v6())) {
-            if (wants(address)) answer_.emplace(value_type{endpoint{address, query_->port()}});
-            else answer_.emplace(failure(errc::host_not_found, "the address is of the other family than resolve_options.family"));
+            if (wants(address)) set(value_type{endpoint{address, query_->port()}});
+            else set(failure(errc::host_not_found, "the address is of the other family than resolve_options.family"));
         } else if (const char* wrong = check_host(host, bracketed, no_address)) {
-            answer_.emplace(failure(errc::invalid_argument, wrong));
+            set(failure(errc::invalid_argument, wrong));
         } else if (is_localhost(host)) {
             value_type both;
             for (const ip_address& a : {ip_address::loopback_v6(), ip_address::loopback_v4()}) {
                 if (a.is_v6() && query_->family() == address_family::any && !has_ipv6()) continue;
                 if (wants(a)) both.emplace_back(a, query_->port());
             }
-            answer_.emplace(std::move(both));
+            set(std::move(both));
         }
-        return answer_.has_value();
+        return has_answer_;
     }
     bool wants(const ip_address& a) const noexcept {
         return query_->family() == address_family::any || (query_->family() == address_family::v6) == a.is_v6();
@@ -172,12 +171,16 @@ private:
         stop_.unlink();
         if (waiter_) loop_->make_ready(*std::exchange(waiter_, nullptr));
     }
+    void set(result<value_type> answer) noexcept {
+        answer_ = std::move(answer);
+        has_answer_ = true;
+    }
     void give_up(errc why) noexcept {
-        answer_.emplace(why);
+        set(why);
         settle();
     }
     void answered(result<value_type> answer) noexcept {
-        answer_.emplace(std::move(answer));
+        set(std::move(answer));
         settle();
     }
 
@@ -185,7 +188,8 @@ private:
     duration timeout_;
     std::string service_;  // what was given, if it is unknown
     bool has_service_ = false;
-    std::optional<result<value_type>> answer_;
+    result<value_type> answer_{errc::cancelled};
+    bool has_answer_ = false;
     reactor* loop_ = nullptr;
     waiter* waiter_ = nullptr;
     timer_node timer_;
@@ -234,7 +238,7 @@ inline resolver& system_resolver() {
 /// Asks other name servers than those of /etc/resolv.conf, from this reactor: "192.0.2.1,192.0.2.2:5353,[2001:db8::1]:53"
 /// (port 53 if none is given). Throws errc::invalid_argument, errc::busy while lookups are in progress, and
 /// errc::no_reactor outside run().
-inline void set_name_servers(std::string_view servers) {
+template <class = void> void set_name_servers(std::string_view servers) {
     reactor* loop = reactor::current();
     if (!loop) throw_error(errc::no_reactor);
     loop->service<detail::cares_resolver>().set_servers(servers);
