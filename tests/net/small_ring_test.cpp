@@ -1,0 +1,67 @@
+// Rings that are too small for the work: nothing fails, nothing is lost, nothing is reordered.
+
+#include <hawser/coro/when_all.hpp>
+#include <hawser/coro/with_scope.hpp>
+#include <hawser/net/connect.hpp>
+#include <hawser/reactor/run.hpp>
+#include <hawser/stream/algorithms.hpp>
+
+#include "support/doctest.hpp"
+
+namespace hw = hawser;
+
+namespace {
+
+hw::task<> echo(hw::tcp::stream line) {
+    while (auto chunk = co_await line.read()) co_await line.write(*chunk);
+    co_await line.close();
+}
+
+hw::task<> serve(hw::tcp::listener* door, int count) {
+    auto children = [&](hw::scope& s) -> hw::task<> {
+        for (int i = 0; i < count; ++i) s.spawn(echo, co_await door->accept());
+    };
+    co_await hw::with_scope(children);
+}
+
+hw::task<> talk(hw::endpoint to, int seed) {
+    auto line = co_await hw::tcp::connect(to);
+    std::string sent(100'000, '\0');
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 31 + static_cast<std::size_t>(seed) * 7 + i / 251);
+    auto writes = [&]() -> hw::task<> {
+        co_await line.write(sent);
+        co_await line.shutdown_send();
+    };
+    std::string got;
+    auto reads = [&]() -> hw::task<> { got = co_await hw::read_all(line); };
+    co_await hw::when_all(writes(), reads());
+    CHECK(got == sent);
+    co_await line.close();
+}
+
+void many_talk(const hw::reactor_options& options) {
+    constexpr int count = 40;
+    auto all = [&]() -> hw::task<> {
+        hw::tcp::listener door{hw::endpoint::loopback(0)};
+        auto children = [&](hw::scope& s) {
+            s.spawn(serve, &door, count);
+            for (int i = 0; i < count; ++i) s.spawn(talk, door.local_endpoint(), i);
+        };
+        co_await hw::with_scope(children);
+    };
+    hw::run(all(), options);
+}
+
+}  // namespace
+
+TEST_CASE("two buffers for eighty connections: receives starve and take turns") {
+    many_talk({.receive_buffers = 2, .receive_buffer_size = 512});
+}
+
+TEST_CASE("a submission queue of one entry") { many_talk({.entries = 1}); }
+
+TEST_CASE("a submission queue of one entry and one buffer") {
+    many_talk({.entries = 1, .receive_buffers = 1, .receive_buffer_size = 1024});
+}
+
+TEST_CASE("without multishot receive, as on kernels before 6.0") { many_talk({.multishot_receive = false}); }
