@@ -33,8 +33,8 @@ public:
 
     template <class Op> auto await_transform(Op&& op) noexcept {
         static_assert(awaitable<Op>,
-                      "this is not an awaitable of hawser: it would resume the task wherever it ends, not on its reactor. Let it end "
-                      "there, and hand its result over: hawser::this_reactor() in the task, post() on what that gave from there");
+                      "this is not an awaitable of hawser: it would resume the task wherever it ends, not on its reactor. Wrap it: "
+                      "co_await hawser::foreign(std::move(it))");
         using type = std::remove_reference_t<Op>;
         return awaiter<type>{op, environment_, self_};
     }
