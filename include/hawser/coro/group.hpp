@@ -14,9 +14,6 @@ public:
     group() = default;
     group(group&&) noexcept {}  // moved before the start only
 
-    std::size_t first() const noexcept { return first_; }
-    stop_source& stop() noexcept { return stop_; }
-
 protected:
     ~group() = default;
 

@@ -62,7 +62,6 @@ public:
         wake(s);
         stop_accepting();
     }
-    /// A connection that came while its task was being stopped waits for the next accept().
     void close() noexcept {
         if (closed_) return;
         closed_ = true;
@@ -78,8 +77,8 @@ public:
         s.accepted = std::move(waiting_fd_);
         s.peer = waiting_peer_;
     }
+    /// A connection that came while its task was being stopped waits for the next accept().
     bool has_waiting() const noexcept { return static_cast<bool>(waiting_fd_); }
-    const tcp::listen_options& options() const noexcept { return options_; }
 
 private:
     template <class Base> struct node : Base {
