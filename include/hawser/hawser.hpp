@@ -7,6 +7,7 @@
 #include <hawser/coro/when_any.hpp>
 #include <hawser/coro/with_scope.hpp>
 #include <hawser/net/connect.hpp>
+#include <hawser/reactor/dump_tasks.hpp>
 #include <hawser/reactor/foreign.hpp>
 #include <hawser/reactor/run_main.hpp>
 #include <hawser/reactor/sleep.hpp>

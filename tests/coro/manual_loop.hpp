@@ -11,6 +11,9 @@ namespace manual {
 
 class loop final : public hawser::detail::scheduler {
 public:
+    loop() noexcept { set_here(this); }
+    ~loop() { set_here(nullptr); }
+
     /// Runs `op` to its end. Nothing ready and no end is a dead lock: the test program ends.
     template <class Op> hawser::detail::outcome<typename Op::value_type> run(Op op, hawser::stop_token stop = {}) {
         root r;

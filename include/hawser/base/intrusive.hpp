@@ -52,6 +52,10 @@ public:
         }
     }
 
+    template <class F> void for_each(F f) const {
+        for (const list_node* n = head_.next; n != &head_; n = n->next) f(static_cast<const T&>(*n));
+    }
+
 private:
     list_node head_;
 };

@@ -49,6 +49,7 @@ private:
             return true;
         }
         result<void> take() noexcept { return stopped_ ? result<void>{errc::cancelled} : result<void>{}; }
+        void inspect(detail::inspector& to) const { to.say("event"); }
 
     private:
         friend class event;

@@ -25,6 +25,11 @@ protected:
     }
     /// True if members are still running.
     bool opened() noexcept { return --running_ != 0; }
+    void say_running(inspector& to, std::string_view what) const {
+        to.say(what);
+        to.say(", running: ");
+        to.say(running_);
+    }
 
     environment environment_{};
 
@@ -75,18 +80,25 @@ public:
         end();
     }
     outcome<value_type>& ending() noexcept { return end_; }
+    void inspect(inspector& to) const {
+        if (!ended_) to.branch(op_);
+    }
 
 private:
     void end() noexcept {
         end_ = detail::collect(op_);
         report();
     }
-    void report() noexcept { owner_->ended(index_, end_.failed()); }
+    void report() noexcept {
+        ended_ = true;
+        owner_->ended(index_, end_.failed());
+    }
 
     Op op_;
     outcome<value_type> end_;
     group* owner_ = nullptr;
     std::size_t index_ = 0;
+    bool ended_ = false;
 };
 
 }  // namespace hawser::detail

@@ -16,6 +16,7 @@ public:
         if (!got) return got.error();
         return f_(*std::move(got));
     }
+    void inspect(inspector& to) const { to.show(op_); }
 
 private:
     Op op_;

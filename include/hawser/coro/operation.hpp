@@ -4,10 +4,12 @@
 #include <concepts>
 #include <exception>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
 #include <hawser/base/result.hpp>
+#include <hawser/coro/inspect.hpp>
 #include <hawser/coro/scheduler.hpp>
 
 namespace hawser {
@@ -94,15 +96,35 @@ template <class Op> outcome<typename Op::value_type> collect(Op& op) {
     else return outcome<typename Op::value_type>{op.take()};
 }
 
+/// Where a coroutine stands: on which reactor and under which stop, and what it awaits.
+struct position {
+    environment env{};
+    waiter self{};
+    const void* awaited = nullptr;  // the operation, while it waits
+    void (*inspect)(const void* awaited, inspector& to) = nullptr;
+    std::source_location where{};
+    time_point since{};  // the turn of the loop in which it began to wait
+};
+
 /// The operation as `co_await` sees it inside a task.
 template <class Op> struct awaiter {
     Op& op;
-    const environment& env;
-    waiter& self;
+    position& at;
 
     bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<>) { return op.start(env, self); }
+    bool await_suspend(std::coroutine_handle<>) {
+        at.awaited = &op;
+        at.inspect = [](const void* awaited, inspector& to) { to.show(*static_cast<const Op*>(awaited)); };
+        at.since = at.env.loop->turn_time();
+        try {
+            return op.start(at.env, at.self);
+        } catch (...) {
+            at.awaited = nullptr;
+            throw;
+        }
+    }
     typename Op::value_type await_resume() {
+        at.awaited = nullptr;
         if constexpr (requires { op.collect(); }) return op.collect().get();
         else return op.take().value();
     }
@@ -136,6 +158,7 @@ public:
         }
     }
     value_type take() { return detail::collect(op_).take(); }
+    void inspect(detail::inspector& to) const { to.show(op_); }
 
 private:
     Op op_;

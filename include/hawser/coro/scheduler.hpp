@@ -2,7 +2,10 @@
 // The few functions through which coroutines reach the loop that runs them.
 
 #include <coroutine>
+#include <cstdio>
+#include <cstdlib>
 
+#include <hawser/base/clock.hpp>
 #include <hawser/base/stop_token.hpp>
 
 namespace hawser::detail {
@@ -23,6 +26,7 @@ public:
 
     /// Queues `w` to be resumed, first in first out. `w` must not be queued already.
     void make_ready(waiter& w) noexcept {
+        if (here_ != this) [[unlikely]] wrong_thread();
         w.next = nullptr;
         *ready_tail_ = &w;
         ready_tail_ = &w.next;
@@ -33,8 +37,16 @@ public:
     /// swallows each failure cannot starve the others.
     bool refusal_needs_turn() noexcept { return (++refusals_ & 15u) == 0; }
 
+    /// About when this turn of the loop began, without asking the clock.
+    time_point turn_time() const noexcept { return turn_time_; }
+
 protected:
     ~scheduler() = default;
+
+    /// The loop of this thread.
+    static scheduler* here() noexcept { return here_; }
+    static void set_here(scheduler* loop) noexcept { here_ = loop; }
+    void set_turn_time(time_point t) noexcept { turn_time_ = t; }
 
     /// Resumes what is ready now, and not what becomes ready by it: one generation.
     void run_ready() noexcept {
@@ -50,8 +62,16 @@ protected:
     }
 
 private:
+    [[noreturn, gnu::cold, gnu::noinline]] static void wrong_thread() noexcept {
+        std::fputs("hawser: a task was woken, or stopped, from another thread than its reactor's. Events, scopes, channels, streams and "
+                   "stop sources belong to one thread; from others use this_reactor().post(...) or a remote_channel.\n", stderr);
+        std::abort();
+    }
+    static inline thread_local scheduler* here_ = nullptr;
+
     waiter* ready_head_ = nullptr;
     waiter** ready_tail_ = &ready_head_;
+    time_point turn_time_{};
     unsigned refusals_ = 0;
 };
 

@@ -31,24 +31,44 @@ public:
     std::suspend_always initial_suspend() const noexcept { return {}; }
     auto final_suspend() const noexcept { return final_awaiter{}; }
 
-    template <class Op> auto await_transform(Op&& op) noexcept {
+    template <class Op> auto await_transform(Op&& op, std::source_location where = std::source_location::current()) noexcept {
         static_assert(awaitable<Op>,
                       "this is not an awaitable of hawser: it would resume the task wherever it ends, not on its reactor. Wrap it: "
                       "co_await hawser::foreign(std::move(it))");
         using type = std::remove_reference_t<Op>;
-        return awaiter<type>{op, environment_, self_};
+        at_.where = where;
+        return awaiter<type>{op, at_};
     }
 
     /// Runs the coroutine to its first real suspension. True if it is suspended and will make `w` ready.
     bool start(std::coroutine_handle<> frame, const environment& env, waiter& w) {
-        environment_ = env;
-        self_.handle = frame;
+        at_.env = env;
+        at_.self.handle = frame;
         frame.resume();
         if (frame.done()) return false;
         continuation_ = &w;  // not before: a coroutine that ends at once must not resume its parent
         return true;
     }
-    bool started() const noexcept { return static_cast<bool>(self_.handle); }
+    bool started() const noexcept { return static_cast<bool>(at_.self.handle); }
+
+    /// One line of dump_tasks, and below it what runs on behalf of this coroutine.
+    void inspect(inspector& to) const {
+        if (to.has_words()) to.say("a task");
+        to.below([&] {
+            to.say_name(made_);
+            if (!started()) return to.say(" has not started");
+            if (!at_.awaited) return to.say(" runs");
+            to.say(" awaits ");
+            to.end_with(at_.where, at_.env.loop->turn_time() - at_.since);
+            at_.inspect(at_.awaited, to);
+        });
+    }
+
+protected:
+    promise_base() = default;
+    ~promise_base() = default;
+    /// Keeps what the coroutine is called: g++ gives the line on which its body ends, clang the one on which it begins.
+    void set_name(std::source_location made) noexcept { made_ = made; }
 
 private:
     struct final_awaiter {
@@ -58,15 +78,15 @@ private:
             waiter* next = promise.continuation_;
             if (!next) return std::noop_coroutine();
             if (next->handle) return next->handle;
-            promise.environment_.loop->make_ready(*next);  // it may destroy this frame, so not from inside it
+            promise.at_.env.loop->make_ready(*next);  // it may destroy this frame, so not from inside it
             return std::noop_coroutine();
         }
         void await_resume() const noexcept {}
     };
 
-    environment environment_{};
-    waiter self_{};
+    position at_;
     waiter* continuation_ = nullptr;
+    std::source_location made_{};
 };
 
 /// Stores how the coroutine ended.
@@ -81,7 +101,7 @@ protected:
 
 template <class T> class task_promise final : public outcome_promise<T> {
 public:
-    task<T> get_return_object() noexcept;
+    task<T> get_return_object(std::source_location made = std::source_location::current()) noexcept;
     template <class U>
         requires std::is_convertible_v<U&&, T>
     void return_value(U&& value) {
@@ -91,13 +111,13 @@ public:
 
 template <> class task_promise<void> final : public outcome_promise<void> {
 public:
-    task<void> get_return_object() noexcept;
+    task<void> get_return_object(std::source_location made = std::source_location::current()) noexcept;
     void return_void() noexcept { end_ = outcome<void>{result<void>{}}; }
 };
 
 template <class T> class operation_promise final : public outcome_promise<T> {
 public:
-    operation<T> get_return_object() noexcept;
+    operation<T> get_return_object(std::source_location made = std::source_location::current()) noexcept;
     void return_value(result<T> r) { this->end_ = outcome<T>{std::move(r)}; }
 };
 
@@ -124,6 +144,7 @@ public:
     auto collect() { return frame_.promise().take_outcome(); }
     auto take() { return frame_.promise().take_outcome().take(); }
     explicit operator bool() const noexcept { return static_cast<bool>(frame_); }
+    void inspect(inspector& to) const { frame_.promise().inspect(to); }
 
 private:
     std::coroutine_handle<Promise> frame_;
@@ -156,13 +177,16 @@ public:
 
 namespace detail {
 
-template <class T> task<T> task_promise<T>::get_return_object() noexcept {
+template <class T> task<T> task_promise<T>::get_return_object(std::source_location made) noexcept {
+    this->set_name(made);
     return task<T>{std::coroutine_handle<task_promise>::from_promise(*this)};
 }
-inline task<void> task_promise<void>::get_return_object() noexcept {
+inline task<void> task_promise<void>::get_return_object(std::source_location made) noexcept {
+    set_name(made);
     return task<void>{std::coroutine_handle<task_promise>::from_promise(*this)};
 }
-template <class T> operation<T> operation_promise<T>::get_return_object() noexcept {
+template <class T> operation<T> operation_promise<T>::get_return_object(std::source_location made) noexcept {
+    this->set_name(made);
     return operation<T>{std::coroutine_handle<operation_promise>::from_promise(*this)};
 }
 

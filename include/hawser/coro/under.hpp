@@ -12,6 +12,7 @@ public:
     under(stop_source& source, Op&& op) : source_{&source}, op_{std::move(op)} {}
     bool start(const environment& env, waiter& w) { return op_.start({env.loop, source_->get_token()}, w); }
     outcome<value_type> collect() { return detail::collect(op_); }
+    void inspect(inspector& to) const { to.show(op_); }
 
 private:
     stop_source* source_;

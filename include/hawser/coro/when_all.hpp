@@ -45,6 +45,11 @@ public:
         }
     }
 
+    void inspect(inspector& to) const {
+        say_running(to, "when_all");
+        std::apply([&](const auto&... m) { (m.inspect(to), ...); }, members_);
+    }
+
 private:
     void rethrow_first() {
         std::size_t index = 0;
@@ -82,6 +87,11 @@ public:
         } catch (...) {
             return {std::current_exception()};
         }
+    }
+
+    void inspect(inspector& to) const {
+        say_running(to, "when_all");
+        for (const auto& m : members_) m.inspect(to);
     }
 
 private:

@@ -42,6 +42,11 @@ public:
         }
     }
 
+    void inspect(inspector& to) const {
+        say_running(to, "when_any");
+        std::apply([&](const auto&... m) { (m.inspect(to), ...); }, members_);
+    }
+
 private:
     template <std::size_t... I> void gather(value_type& value, std::index_sequence<I...>) {
         (gather_one<I>(std::get<I>(value.results)), ...);

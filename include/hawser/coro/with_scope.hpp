@@ -22,6 +22,7 @@ template <class F, class... Args> decltype(auto) invoke(F&& f, Args&&... args) {
 class scope_child : public waiter, public list_node {
 public:
     virtual ~scope_child() = default;
+    virtual void inspect(inspector& to) const = 0;
 
 protected:
     friend class hawser::scope;
@@ -79,6 +80,11 @@ private:
         }
     }
 
+    void inspect(inspector& to) const override {
+        if (task_) to.branch(*task_);
+        else to.below([&] { to.say("a task that was spawned and has not started"); });
+    }
+
     F f_;
     std::tuple<Args...> args_;
     std::optional<task_type> task_;
@@ -130,6 +136,7 @@ private:
         child.owner_ = this;
         child.run = [](detail::waiter& w) noexcept { static_cast<detail::scope_child&>(w).owner_->start(static_cast<detail::scope_child&>(w)); };
         ++running_;
+        children_.push_back(child);
         environment_.loop->make_ready(child);
     }
     void start(detail::scope_child& child) noexcept {
@@ -143,6 +150,7 @@ private:
     }
     void finish(detail::scope_child& child) noexcept {
         if (std::exception_ptr thrown = child.end()) fail(std::move(thrown));
+        child.unlink();
         delete &child;
         leave();
     }
@@ -161,6 +169,7 @@ private:
     detail::environment environment_{};
     stop_source stop_;
     detail::waiter* parent_ = nullptr;
+    detail::list<detail::scope_child> children_;
     std::size_t running_ = 0;
     bool parent_waits_ = false, saw_cancel_ = false;
     std::exception_ptr error_;
@@ -203,6 +212,14 @@ public:
         if (scope_.error_) return {std::move(scope_.error_)};
         if (scope_.saw_cancel_ && parent_stop_.stop_requested()) return {result<value_type>{errc::cancelled}};
         return std::move(end_);
+    }
+    void inspect(detail::inspector& to) const {
+        to.say("with_scope, running: ");
+        to.say(scope_.running_);
+        if constexpr (is_async) {
+            if (body_) to.branch(*body_);
+        }
+        scope_.children_.for_each([&](const detail::scope_child& child) { child.inspect(to); });
     }
 
 private:

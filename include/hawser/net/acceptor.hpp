@@ -201,6 +201,10 @@ public:
         if (slot_.accepted) return accepted{std::move(slot_.accepted), slot_.peer};
         return errc::cancelled;
     }
+    void inspect(inspector& to) const {
+        to.say("accept on ");
+        to.say(from_->local().to_string());
+    }
 
 private:
     bool fail(error_info why) noexcept {

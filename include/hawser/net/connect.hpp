@@ -48,6 +48,10 @@ public:
         if (result_ == -ECANCELED) return errc::cancelled;
         return fail(-result_, {});
     }
+    void inspect(inspector& to) const {
+        to.say("connect to ");
+        to.say(to_.to_string());
+    }
 
 private:
     template <class Base> struct node : Base {

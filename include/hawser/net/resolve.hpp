@@ -119,6 +119,10 @@ public:
         }
         return answer_.error().with_context(phase::resolve, query_->host());
     }
+    void inspect(inspector& to) const {
+        to.say("resolve ");
+        to.say(query_->host());
+    }
 
 private:
     friend class hawser::resolve_query;

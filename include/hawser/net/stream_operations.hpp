@@ -37,6 +37,10 @@ protected:
         slot_.failure = std::move(why);
         return false;
     }
+    void say(inspector& to, std::string_view what) const {
+        to.say(what);
+        if (core_) to.say(core_->carrier().peer());
+    }
 
     ref<stream_core> core_;  // the stream's handle may be destroyed while the operation waits
     Slot slot_;
@@ -61,6 +65,7 @@ public:
         if (slot_.cancelled && slot_.moved == 0) return errc::cancelled;
         return slot_.moved;
     }
+    void inspect(inspector& to) const { say(to, "read from "); }
 };
 
 /// Lends the stream's own buffer; an empty optional is the end.
@@ -79,6 +84,7 @@ public:
         if (slot_.cancelled) return errc::cancelled;
         return value_type{};
     }
+    void inspect(inspector& to) const { say(to, "read from "); }
 };
 
 template <std::size_t N> class write_operation : stream_operation<write_slot> {
@@ -99,6 +105,7 @@ public:
         if (slot_.cancelled) return error_info{errc::cancelled}.with_transferred(slot_.moved);
         return slot_.moved;
     }
+    void inspect(inspector& to) const { say(to, "write to "); }
 
 private:
     std::array<const_buffer, N> pieces_;
@@ -117,6 +124,7 @@ public:
         if (slot_.cancelled && core_->carrier().unsent() != 0) return errc::cancelled;
         return {};
     }
+    void inspect(inspector& to) const { say(to, "flush to "); }
 };
 
 /// The parts of close(), which waits on a stream that is closed for everybody else.
@@ -142,6 +150,10 @@ public:
         if (slot.failure) return std::move(slot.failure);
         if (slot.cancelled) return errc::cancelled;
         return {};
+    }
+    void inspect(inspector& to) const {
+        to.say(step_ == step::flush ? "the rest to be sent to " : "the end of ");
+        to.say(core_->carrier().peer());
     }
 
 private:

@@ -79,6 +79,7 @@ private:
     };
     ~tcp_transport() override {
         flush_.unlink();
+        close_descriptor();
         io_object::unlink();
     }
 
@@ -131,12 +132,17 @@ private:
     }
     /// As soon as the kernel works on it no more, and not only with the last handle, which may be kept for long.
     void close_if_dropped() noexcept {
-        if (dropped_ && !receive_.active && !send_.active) fd_.reset();
+        if (dropped_ && !receive_.active && !send_.active) close_descriptor();
+    }
+    /// Through the backend, whose peers have to see it; without a reactor there is none.
+    void close_descriptor() noexcept {
+        if (loop_ && fd_) loop_->io().close(fd_.release());
+        else fd_.reset();
     }
     void shut_down_when_sent() noexcept {
         if (!shutdown_wanted_ || shut_down_ || unsent() != 0) return;
         shut_down_ = true;
-        ::shutdown(fd_.get(), SHUT_WR);
+        if (loop_ && fd_) loop_->io().shutdown_send(fd_.get());
         if (lingering_ && ended_) end_linger();
     }
     void end_linger() noexcept {
@@ -156,8 +162,8 @@ private:
     }
     void on_reactor_gone() noexcept override {
         flush_.unlink();
+        close_descriptor();
         loop_ = nullptr;
-        fd_.reset();
         if (sink_) sink_->on_gone();
     }
 

@@ -1,6 +1,8 @@
 #pragma once
 // What a reactor asks of the system: operations, waiting, and the time. io_uring is one backend, a script another.
 
+#include <unistd.h>
+
 #include <hawser/base/clock.hpp>
 #include <hawser/reactor/op.hpp>
 
@@ -27,6 +29,11 @@ public:
     virtual std::size_t in_flight() const noexcept = 0;
 
     virtual time_point now() const noexcept = 0;
+
+    /// Says to the peer of a connected descriptor that nothing more comes after what was sent.
+    virtual void shutdown_send(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
+    /// Closes a connected descriptor on which no operation is in flight.
+    virtual void close(int fd) noexcept { ::close(fd); }
 
     /// "io_uring", or what takes its place.
     virtual const char* name() const noexcept = 0;

@@ -63,6 +63,7 @@ public:
         return true;
     }
     outcome<value_type> collect() { return std::move(end_); }
+    void inspect(inspector& to) const { to.say("foreign awaitable"); }
 
 private:
     static foreign_runner run(foreign_operation& self) {

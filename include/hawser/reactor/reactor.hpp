@@ -1,6 +1,7 @@
 #pragma once
 // The loop of one thread: ready tasks, timers, posts, deferred sends, and one wait per turn.
 
+#include <hawser/coro/inspect.hpp>
 #include <hawser/coro/scheduler.hpp>
 #include <hawser/reactor/backend.hpp>
 #include <hawser/reactor/post.hpp>
@@ -22,6 +23,11 @@ protected:
     ~io_object() = default;
 };
 
+/// A task that no other awaits: what run() was given, or work of the library. dump_tasks begins with these.
+struct root_task : list_node {
+    void (*show)(const root_task&, inspector&) = nullptr;
+};
+
 /// Work to do once before the next wait, such as one send of everything that was written in this turn.
 struct deferred : list_node {
     void (*flush)(deferred&) noexcept = nullptr;
@@ -34,18 +40,19 @@ class reactor final : public detail::scheduler {
 public:
     /// `io` must outlive it.
     explicit reactor(detail::backend& io) : io_{&io} {
-        if (current_) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, {},
+        if (here()) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, {},
             "run() inside run() on one thread: co_await the task instead, or give it a thread of its own"}};
-        current_ = this;
-        mail_op_.on_complete = [](detail::op&, const detail::completion&) noexcept { current_->mail_came(); };
+        set_here(this);
+        set_turn_time(io.now());
+        mail_op_.on_complete = [](detail::op&, const detail::completion&) noexcept { current()->mail_came(); };
     }
     ~reactor() {
         close();
-        current_ = nullptr;
+        set_here(nullptr);
     }
 
     /// The reactor of this thread, or nullptr outside run().
-    static reactor* current() noexcept { return current_; }
+    static reactor* current() noexcept { return static_cast<reactor*>(here()); }
     static reactor& of(const detail::environment& env) noexcept { return static_cast<reactor&>(*env.loop); }
 
     detail::backend& io() noexcept { return *io_; }
@@ -64,6 +71,8 @@ public:
         if (!d.linked()) deferred_.push_back(d);
     }
     void attach(detail::io_object& object) noexcept { objects_.push_back(object); }
+    void attach(detail::root_task& task) noexcept { tasks_.push_back(task); }
+    const detail::list<detail::root_task>& tasks() const noexcept { return tasks_; }
 
     /// Work of objects whose users are gone, such as sending what a destroyed stream had accepted: run() waits for it.
     void hold() noexcept { ++held_; }
@@ -120,7 +129,10 @@ public:
             detail::deferred& d = deferred_.pop_front();
             d.flush(d);
         }
-        io_->wait(has_ready() ? time_point::min() : timers_.empty() ? time_point::max() : timers_.next());
+        const bool waits = !has_ready();
+        io_->wait(waits ? timers_.empty() ? time_point::max() : timers_.next() : time_point::min());
+        // A busy loop without timers does not ask the clock each time.
+        if (waits || !timers_.empty() || (turns_ & 63u) == 0) set_turn_time(io_->now());
         if (!timers_.empty()) fire_timers();
         run_ready();
     }
@@ -138,7 +150,7 @@ private:
     };
 
     void fire_timers() noexcept {
-        const time_point now = io_->now();
+        const time_point now = turn_time();
         while (!timers_.empty() && timers_.next() <= now) {
             detail::timer& t = timers_.pop();
             t.fire(t);
@@ -160,12 +172,11 @@ private:
         listen_to_mail();
     }
 
-    static inline thread_local reactor* current_ = nullptr;
-
     detail::backend* io_;
     detail::timer_heap timers_;
     detail::list<detail::deferred> deferred_;
     detail::list<detail::io_object> objects_;
+    detail::list<detail::root_task> tasks_;
     any_service* services_ = nullptr;
     detail::mailbox* mail_ = nullptr;
     detail::poll_op mail_op_;

@@ -10,19 +10,26 @@ namespace hawser {
 namespace detail {
 
 /// The task that a reactor runs for, and the source that stops it.
-template <class Op> class root {
+template <class Op> class root : root_task {
 public:
     explicit root(Op&& op) : op_{std::move(op)} {
+        show = [](const root_task& t, inspector& to) { to.show(static_cast<const root&>(t).op_); };
         waiter_.owner = this;
         waiter_.run = [](waiter& w) noexcept { static_cast<end_waiter&>(w).owner->done_ = true; };
     }
     stop_source& stop() noexcept { return stop_; }
 
-    /// Runs to the end, and until nothing of it is in the kernel.
-    outcome<typename Op::value_type> run_on(reactor& loop) {
+    /// Runs to the end; the reactor stays open.
+    outcome<typename Op::value_type> run_to_end(reactor& loop) {
         if constexpr (requires { static_cast<bool>(op_); }) if (!op_) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, {}, "run() of a task that was moved from"}};
+        loop.attach(*this);
         if (op_.start({&loop, stop_.get_token()}, waiter_)) loop.run_until(done_);
-        auto ended = detail::collect(op_);
+        unlink();
+        return detail::collect(op_);
+    }
+    /// The same, and until nothing of it is in the kernel.
+    outcome<typename Op::value_type> run_on(reactor& loop) {
+        auto ended = run_to_end(loop);
         loop.close();
         return ended;
     }

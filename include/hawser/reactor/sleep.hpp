@@ -45,6 +45,7 @@ public:
         return true;
     }
     result<void> take() noexcept { return stopped_ ? result<void>{errc::cancelled} : result<void>{}; }
+    void inspect(inspector& to) const { to.say("sleep"); }
 
 private:
     struct timer_node : timer {

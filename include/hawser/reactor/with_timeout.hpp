@@ -37,6 +37,10 @@ public:
         const std::size_t moved = std::move(ended).take().error().transferred();
         return {result<value_type>{error_info{errc::timed_out}.with_transferred(moved)}};
     }
+    void inspect(inspector& to) const {
+        to.say(Follows ? "with_timeout of " : "shield of ");
+        to.show(op_);
+    }
 
 private:
     struct node : timer {

@@ -13,6 +13,7 @@ public:
     stream_transport(reactor& loop, S&& over) : transport{loop}, next_{std::move(over)} {
         for (pump* p : {&receiver_, &sender_}) {
             p->self = this;
+            p->show = [](const root_task& t, inspector& to) { to.show(*static_cast<const pump&>(t).running); };
             p->run = [](waiter& w) noexcept { static_cast<pump&>(w).self->pump_ended(static_cast<pump&>(w)); };
         }
         linger_.self = this;
@@ -54,7 +55,7 @@ public:
     }
 
 private:
-    struct pump : waiter {
+    struct pump : waiter, root_task {
         stream_transport* self = nullptr;
         std::optional<operation<void>> running;
     };
@@ -66,9 +67,11 @@ private:
     void begin(pump& p, operation<void> body) {
         add_ref();
         p.running.emplace(std::move(body));
+        loop_->attach(static_cast<root_task&>(p));
         if (!p.running->start({loop_, stop_.get_token()}, p)) loop_->make_ready(p);
     }
     void pump_ended(pump& p) noexcept {
+        p.unlink();
         p.running.reset();
         drop_ref();
     }

@@ -229,6 +229,10 @@ public:
         if (slot_.cancelled) return errc::cancelled;
         return {};
     }
+    void inspect(hawser::detail::inspector& to) const {
+        to.say("TLS handshake with ");
+        to.say(core_->carrier().peer());
+    }
 
 private:
     ref<core> core_;
