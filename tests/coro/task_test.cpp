@@ -1,9 +1,3 @@
-#include <doctest/doctest.h>
-
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -11,6 +5,8 @@
 #include <hawser/coro/task.hpp>
 
 #include "manual_loop.hpp"
+#include "support/doctest.hpp"
+#include "support/in_child.hpp"
 
 using namespace hawser;
 using manual::tracked;
@@ -70,27 +66,6 @@ operation<int> composite(bool good) {
     co_return 7;
 }
 operation<void> composite_void() { co_return result<void>{}; }
-
-/// Runs `f` in a child process; gives its exit status and what it wrote to stderr.
-template <class F> std::pair<int, std::string> in_child(F f) {
-    int fds[2];
-    if (::pipe(fds) != 0) std::abort();
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::dup2(fds[1], 2);
-        ::signal(SIGABRT, SIG_DFL);  // doctest's handler would report it as a failed test
-        f();
-        ::_exit(0);
-    }
-    ::close(fds[1]);
-    std::string said;
-    char buffer[512];
-    for (ssize_t n; (n = ::read(fds[0], buffer, sizeof buffer)) > 0;) said.append(buffer, static_cast<std::size_t>(n));
-    ::close(fds[0]);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return {status, said};
-}
 
 }  // namespace
 
@@ -259,7 +234,7 @@ TEST_SUITE("task") {
     }
 
     TEST_CASE("destroying a task that runs says what is wrong and ends the program") {
-        const auto [status, said] = in_child([] {
+        const std::string said = hawser_test::words_of_abort([] {
             manual::loop loop;
             hawser::detail::waiter nobody;
             manual::gate closed;
@@ -267,8 +242,6 @@ TEST_SUITE("task") {
             task<> t = body();
             t.start({&loop, {}}, nobody);
         });
-        CHECK(WIFSIGNALED(status));
-        CHECK(WTERMSIG(status) == SIGABRT);
         CHECK(said.find("a task was destroyed while it runs") != std::string::npos);
         CHECK(said.find("with_scope") != std::string::npos);
     }

@@ -2,10 +2,9 @@
 // The few functions through which coroutines reach the loop that runs them.
 
 #include <coroutine>
-#include <cstdio>
-#include <cstdlib>
 
 #include <hawser/base/clock.hpp>
+#include <hawser/base/misuse.hpp>
 #include <hawser/base/stop_token.hpp>
 
 namespace hawser::detail {
@@ -63,9 +62,8 @@ protected:
 
 private:
     [[noreturn, gnu::cold, gnu::noinline]] static void wrong_thread() noexcept {
-        std::fputs("hawser: a task was woken, or stopped, from another thread than its reactor's. Events, scopes, channels, streams and "
-                   "stop sources belong to one thread; from others use this_reactor().post(...) or a remote_channel.\n", stderr);
-        std::abort();
+        misuse("a task was woken, stopped or spawned from another thread than its reactor's. Events, scopes, channels, streams and "
+               "stop sources belong to one thread; from others use reactor_handle::post() or a remote_channel");
     }
     static inline thread_local scheduler* here_ = nullptr;
 

@@ -2,8 +2,6 @@
 // task<T>: a lazy coroutine; operation<T>: the same for the library's own composites, which return errors instead
 // of throwing them.
 
-#include <cstdio>
-#include <cstdlib>
 #include <optional>
 
 #include <hawser/base/recycler.hpp>
@@ -133,9 +131,8 @@ public:
     ~frame_owner() {
         if (!frame_) return;
         if (frame_.promise().started() && !frame_.done()) {
-            std::fputs("hawser: a task was destroyed while it runs; the kernel may still use its buffers. "
-                       "Spawn it in a scope (co_await hawser::with_scope) and let the scope join it.\n", stderr);
-            std::abort();
+            misuse("a task was destroyed while it runs; the kernel may still use its buffers. Spawn it in a scope "
+                   "(co_await hawser::with_scope) and let the scope join it");
         }
         frame_.destroy();
     }

@@ -64,6 +64,7 @@ public:
     }
     void close() noexcept {
         if (closed_) return;
+        if (loop_ && loop_ != reactor::current()) misuse("a listener was closed or destroyed on another thread than its reactor's");
         closed_ = true;
         waiting_fd_.reset();
         if (slot* s = std::exchange(waiter_, nullptr)) {

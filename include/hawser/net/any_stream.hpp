@@ -88,6 +88,10 @@ public:
 private:
     void release() noexcept {
         if (core_ && !core_->closed()) {
+            if (core_->loop() && core_->loop() != reactor::current()) {
+                detail::misuse("a stream was destroyed on another thread than its reactor's: let the task that uses it own it, or "
+                               "destroy it by reactor_handle::post()");
+            }
             core_->begin_close();
             core_->carrier().release();
         }

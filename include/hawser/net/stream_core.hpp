@@ -57,13 +57,17 @@ public:
 
     // The operations.
 
+    /// The error of a task that uses the stream on another thread than its reactor's.
+    error_info foreign_reactor(phase doing) const {
+        if (!loop() || loop() == reactor::current()) return error_info::none();
+        return error_info{make_error_code(errc::no_reactor), doing, carrier_->peer(), "the stream belongs to the reactor of another thread"};
+    }
+
     /// What forbids an operation from starting on the task's reactor, if anything.
-    error_info refusal(const environment& env, phase doing, bool slot_taken) const {
+    error_info refusal(phase doing, bool slot_taken) const {
         if (closed_) return errc::closed;
-        if (loop() != env.loop) {
-            if (!loop()) return errc::no_reactor;
-            return error_info{make_error_code(errc::no_reactor), doing, carrier_->peer(), "the stream belongs to the reactor of another thread"};
-        }
+        if (!loop()) return errc::no_reactor;
+        if (auto why = foreign_reactor(doing)) return why;
         if (slot_taken) return error_info{make_error_code(errc::busy), doing, carrier_->peer()};
         return error_info::none();
     }

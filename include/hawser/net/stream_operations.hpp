@@ -17,7 +17,7 @@ protected:
     /// `attempt(waiter*)` does the work: true when it has ended, else it has parked the slot.
     template <class Attempt> bool begin(const environment& env, waiter& w, phase doing, bool taken, Attempt attempt) {
         if (!core_) return fail(errc::closed);
-        if (auto why = core_->refusal(env, doing, taken)) return fail(std::move(why));
+        if (auto why = core_->refusal(doing, taken)) return fail(std::move(why));
         if (env.stop.stop_requested()) {
             slot_.cancelled = true;
             return env.refuse(w);
@@ -175,6 +175,7 @@ private:
 /// D10: flush, say that it was all, and wait a while for the peer to say the same.
 template <class = void> operation<void> close_stream(ref<stream_core> core, duration limit) {
     if (!core || core->closed()) co_return result<void>{};
+    if (auto why = core->foreign_reactor(phase::close)) co_return why;
     core->begin_close();
     if (!core->loop()) co_return result<void>{};
     const time_point deadline = deadline_after(core->loop()->now(), limit);
@@ -196,6 +197,7 @@ template <class = void> operation<void> shutdown_stream(ref<stream_core> core) {
     if (!core) co_return errc::closed;
     const bool ended = core->output_ended();
     if (core->closed() || ended) co_return core->closed() ? result<void>{errc::closed} : result<void>{};
+    if (auto why = core->foreign_reactor(phase::close)) co_return why;
     if (core->writing()) co_return error_info{make_error_code(errc::busy), phase::close, core->carrier().peer()};
     core->end_output_once();
     co_return co_await as_result(flush_operation{core.get()});

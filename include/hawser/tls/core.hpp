@@ -206,7 +206,7 @@ public:
 
     explicit handshake_operation(ref<core> of) noexcept : core_{std::move(of)} {}
     bool start(const environment& env, waiter& w) {
-        if (auto why = core_->refusal(env, phase::handshake, core_->handshaking())) {
+        if (auto why = core_->refusal(phase::handshake, core_->handshaking())) {
             slot_.failure = std::move(why);
             return false;
         }
