@@ -226,6 +226,24 @@ TEST_SUITE("with_scope") {
         CHECK(log == "a cancelled;");
     }
 
+    TEST_CASE("a value of the body is not lost when the parent's stop cut a child short") {
+        manual::loop loop;
+        std::string log;
+        gate never;
+        stop_source source;
+        auto body = [&]() -> task<int> {
+            auto children = [&](scope& s) -> task<int> {
+                s.spawn(watch, std::ref(never), std::ref(log), "a");
+                co_await manual::turn{};
+                source.request_stop();
+                co_return 7;
+            };
+            co_return co_await with_scope(children);
+        };
+        CHECK(loop.run(body(), source.get_token()).get() == 7);
+        CHECK(log == "a cancelled;");
+    }
+
     TEST_CASE("an error wins over a stop of the parent") {
         manual::loop loop;
         gate never;

@@ -178,7 +178,7 @@ private:
 /// `co_await with_scope(f)` calls `f(scope&)`, a plain function or one that returns a task, and ends when f and every
 /// child have ended. If f or a child throws, the others are stopped, all are joined, and the first error is
 /// rethrown; a child that ends with `cancelled` ends quietly. The value is f's. A stop of the awaiting task reaches
-/// f and all children. f is stored until then: a lambda with captures may be a coroutine here. The local variables of f
+/// f and all children, and comes out as `cancelled` if it cut one of them short and f gave no value. f is stored until then: a lambda with captures may be a coroutine here. The local variables of f
 /// end with f, before its children: let children refer to what was declared before with_scope, or spawn them with copies.
 template <class F> class [[nodiscard]] with_scope {
     using returned = std::invoke_result_t<F&, scope&>;
@@ -210,7 +210,9 @@ public:
     detail::outcome<value_type> collect() {
         scope_.stop_.unfollow();
         if (scope_.error_) return {std::move(scope_.error_)};
-        if (scope_.saw_cancel_ && parent_stop_.stop_requested()) return {result<value_type>{errc::cancelled}};
+        // Children that were cut short must not look finished; a value that f gave is not lost to that.
+        const bool nothing_to_lose = std::is_void_v<value_type> || end_.failed();
+        if (nothing_to_lose && scope_.saw_cancel_ && parent_stop_.stop_requested()) return {result<value_type>{errc::cancelled}};
         return std::move(end_);
     }
     void inspect(detail::inspector& to) const {
