@@ -1,7 +1,7 @@
 #pragma once
 // event: tasks wait until another says so.
 
-#include <hawser/coro/operation.hpp>
+#include <hawser/coro/waiting.hpp>
 
 namespace hawser {
 
@@ -11,6 +11,11 @@ public:
     event() = default;
     event(const event&) = delete;
     event& operator=(const event&) = delete;
+    ~event() {
+        if (waiters_.empty()) return;
+        detail::misuse("an event was destroyed while tasks wait for it. Declare it before the with_scope whose children use it: they have "
+                       "ended when that ends");
+    }
 
     /// An awaitable that ends when the event is set, at once if it is. Throws `cancelled` when the task is stopped.
     [[nodiscard]] auto wait() noexcept { return wait_operation{*this}; }
@@ -18,54 +23,28 @@ public:
     /// Wakes every waiter; later ones do not wait until reset().
     void set() noexcept {
         set_ = true;
-        while (!waiters_.empty()) waiters_.pop_front().finish();
+        while (!waiters_.empty()) waiters_.front().finish();
     }
     void reset() noexcept { set_ = false; }
     bool is_set() const noexcept { return set_; }
 
 private:
-    class wait_operation : detail::list_node {
+    class wait_operation : public detail::waiting {
     public:
         using value_type = void;
 
         explicit wait_operation(event& on) noexcept : event_{&on} {}
         bool start(const detail::environment& env, detail::waiter& w) noexcept {
             if (event_->set_) return false;
-            if (env.stop.stop_requested()) {
-                stopped_ = true;
-                return env.refuse(w);
-            }
-            loop_ = env.loop;
-            waiter_ = &w;
-            stop_.owner = this;
-            stop_.invoke = [](detail::stop_callback& c) noexcept {
-                wait_operation& self = *static_cast<stop_node&>(c).owner;
-                self.stopped_ = true;
-                self.unlink();
-                self.finish();
-            };
-            stop_source::attach(env.stop, stop_);
-            event_->waiters_.push_back(*this);
+            if (env.stop.stop_requested()) return refuse(env, w);
+            wait_in(event_->waiters_, env, w);
             return true;
         }
-        result<void> take() noexcept { return stopped_ ? result<void>{errc::cancelled} : result<void>{}; }
+        result<void> take() noexcept { return stopped() ? result<void>{errc::cancelled} : result<void>{}; }
         void inspect(detail::inspector& to) const { to.say("event"); }
 
     private:
-        friend class event;
-        template <class T> friend class detail::list;
-        struct stop_node : detail::stop_callback {
-            wait_operation* owner = nullptr;
-        };
-        void finish() noexcept {
-            stop_.unlink();
-            loop_->make_ready(*waiter_);
-        }
         event* event_;
-        bool stopped_ = false;
-        detail::scheduler* loop_ = nullptr;
-        detail::waiter* waiter_ = nullptr;
-        stop_node stop_;
     };
 
     bool set_ = false;
