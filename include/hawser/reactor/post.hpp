@@ -16,6 +16,19 @@ namespace hawser {
 
 namespace detail {
 
+/// Holds a mutex while it lives; <mutex> is not worth its include.
+class mutex_lock {
+public:
+    explicit mutex_lock(pthread_mutex_t& m) noexcept : mutex_{m} { ::pthread_mutex_lock(&mutex_); }
+    mutex_lock(const mutex_lock&) = delete;
+    mutex_lock& operator=(const mutex_lock&) = delete;
+    ~mutex_lock() { ::pthread_mutex_unlock(&mutex_); }
+
+private:
+    pthread_mutex_t& mutex_;
+};
+
+/// Run once on the reactor's thread, or dropped when that has ended; deleted after either.
 struct posted {
     posted* next = nullptr;
     virtual void run() noexcept = 0;
@@ -39,37 +52,24 @@ public:
 
     /// Takes `p`; false, and `p` is deleted, when the reactor has ended.
     bool put(posted* p) noexcept {
-        ::pthread_mutex_lock(&mutex_);
-        const bool taken = open_;
-        bool wake = false;
-        if (taken) {
-            wake = head_ == nullptr;
-            *tail_ = p;
-            tail_ = &p->next;
-            const std::uint64_t one = 1;
-            // Inside the lock: the reactor cannot end, and close the descriptor, before it is written.
-            if (wake && ::write(wake_fd_, &one, sizeof one) < 0) wake = false;  // full means awake already
-        }
-        ::pthread_mutex_unlock(&mutex_);
-        if (!taken) delete p;
-        return taken;
+        if (append(p)) return true;
+        delete p;
+        return false;
     }
 
     posted* take_all() noexcept {
         std::uint64_t count;
         while (::read(wake_fd_, &count, sizeof count) > 0) {}
-        ::pthread_mutex_lock(&mutex_);
-        posted* all = head_;
-        head_ = nullptr;
+        mutex_lock guard{mutex_};
         tail_ = &head_;
-        ::pthread_mutex_unlock(&mutex_);
-        return all;
+        return std::exchange(head_, nullptr);
     }
 
     void close() noexcept {
-        ::pthread_mutex_lock(&mutex_);
-        open_ = false;
-        ::pthread_mutex_unlock(&mutex_);
+        {
+            mutex_lock guard{mutex_};
+            open_ = false;
+        }
         for (posted* p = take_all(); p;) {
             posted* following = p->next;
             delete p;
@@ -79,6 +79,18 @@ public:
 
 private:
     ~mailbox() { ::close(wake_fd_); }
+
+    bool append(posted* p) noexcept {
+        mutex_lock guard{mutex_};
+        if (!open_) return false;
+        const bool wake = head_ == nullptr;
+        *tail_ = p;
+        tail_ = &p->next;
+        const std::uint64_t one = 1;
+        // Inside the lock: the reactor cannot end, and close the descriptor, before it is written.
+        if (wake && ::write(wake_fd_, &one, sizeof one) < 0) {}  // full means awake already
+        return true;
+    }
 
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
     posted* head_ = nullptr;
@@ -115,6 +127,8 @@ public:
         };
         return box_->put(new item{std::forward<F>(f)});
     }
+    /// For the library: the same with a node of its own, which is deleted afterwards.
+    bool post_node(detail::posted& node) const noexcept { return box_->put(&node); }
 
 private:
     detail::mailbox* box_;

@@ -17,18 +17,20 @@ template <class F> class thread_group {
     using task_type = std::invoke_result_t<F&>;
 
 public:
-    thread_group(unsigned count, F& fn, const reactor_options& options) : fn_{fn}, options_{options}, members_(count) {
+    /// `started(loop, group)`, if there is one, is called on each thread inside its reactor.
+    using on_start = void (*)(reactor& loop, thread_group& group);
+    thread_group(unsigned count, F& fn, const reactor_options& options, on_start started = nullptr)
+        : fn_{fn}, options_{options}, started_{started}, members_(count) {
         for (member& m : members_) m.group = this;
     }
 
-    /// Runs all, this thread being the first; returns when all have ended. `started(loop, stop)` is called on this
-    /// thread inside its reactor. Rethrows the first error.
-    template <class Started> void run(Started started) {
+    /// Runs all, this thread being the first; returns when all have ended. Rethrows the first error.
+    void run() {
         std::size_t made = 1;
         for (; made < members_.size(); ++made) {
             member& m = members_[made];
             const int failed = ::pthread_create(&m.thread, nullptr, [](void* p) -> void* {
-                static_cast<member*>(p)->group->work(*static_cast<member*>(p), [](auto&&...) { return 0; });
+                static_cast<member*>(p)->group->work(*static_cast<member*>(p));
                 return nullptr;
             }, &m);
             if (failed) {
@@ -36,14 +38,14 @@ public:
                 break;
             }
         }
-        work(members_[0], started);
+        work(members_[0]);
         for (std::size_t i = 1; i < made; ++i) ::pthread_join(members_[i].thread, nullptr);
         if (error_) std::rethrow_exception(error_);
     }
 
     /// From any thread: every task is asked to stop.
     void request_stop() noexcept {
-        lock guard{mutex_};
+        mutex_lock guard{mutex_};
         stopping_ = true;
         for (member& m : members_) stop_member(m);
     }
@@ -55,15 +57,7 @@ private:
         std::optional<reactor_handle> handle;
         stop_source* stop = nullptr;
     };
-    struct lock {
-        explicit lock(pthread_mutex_t& m) noexcept : mutex{m} { ::pthread_mutex_lock(&mutex); }
-        lock(const lock&) = delete;
-        lock& operator=(const lock&) = delete;
-        ~lock() { ::pthread_mutex_unlock(&mutex); }
-        pthread_mutex_t& mutex;
-    };
-
-    template <class Started> void work(member& m, Started started) noexcept {
+    void work(member& m) noexcept {
         try {
             recycled_memory memory;
             root<task_type> root{fn_()};
@@ -71,15 +65,15 @@ private:
             reactor loop{io};
             loop.share_ports(members_.size() > 1);
             {
-                lock guard{mutex_};
+                mutex_lock guard{mutex_};
                 m.handle.emplace(loop.handle());
                 m.stop = &root.stop();
                 if (stopping_) m.stop->request_stop();
             }
-            [[maybe_unused]] const auto stays = started(loop, root.stop());
+            if (started_) started_(loop, *this);
             auto ended = root.run_on(loop);
             {
-                lock guard{mutex_};
+                mutex_lock guard{mutex_};
                 m.handle.reset();
                 m.stop = nullptr;
             }
@@ -92,12 +86,12 @@ private:
         }
     }
     bool stop_was_requested() noexcept {
-        lock guard{mutex_};
+        mutex_lock guard{mutex_};
         return stopping_;
     }
     void fail(std::exception_ptr thrown) noexcept {
         {
-            lock guard{mutex_};
+            mutex_lock guard{mutex_};
             if (!error_) error_ = std::move(thrown);
         }
         request_stop();
@@ -108,6 +102,7 @@ private:
 
     F& fn_;
     const reactor_options options_;
+    const on_start started_;
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
     std::vector<member> members_;
     std::exception_ptr error_;
@@ -121,7 +116,7 @@ private:
 /// ended. The first error stops the others and is rethrown. `fn` is called from several threads at once.
 template <class F> void run_on_threads(unsigned threads, F&& fn, const reactor_options& options = {}) {
     detail::thread_group<std::remove_reference_t<F>> group{threads ? threads : 1, fn, options};
-    group.run([](reactor&, stop_source&) { return 0; });
+    group.run();
 }
 
 }  // namespace hawser
