@@ -41,6 +41,10 @@ public:
         client_.receive(view(fresh));
         send();
     }
+    void say(std::string_view text) {
+        client_.write(text);
+        send();
+    }
     bool finished() { return client_.line.handshake_complete(); }
     bool answered() { return io_.sends(fd_) > 0; }
 
@@ -114,6 +118,10 @@ TEST_CASE("a peer that takes nothing") {
         auto r = co_await hw::as_result(line.write(text));
         CHECK((!r && r.error() == errc::timed_out));
         CHECK((now() - before == hw::defaults::write_timeout));
+        auto flushed = co_await hw::as_result(line.flush());
+        CHECK((!flushed && flushed.error() == errc::timed_out));
+        CHECK(flushed.error().detail() == "the peer does not read");
+        CHECK((now() - before == 2 * hw::defaults::write_timeout));
     }());
 }
 
@@ -192,6 +200,91 @@ TEST_CASE("a busy connection after a stop") {
         if (busy) CHECK((ended - stopped == hw::defaults::stop_grace));
         CHECK((io.now() - stopped <= hw::defaults::stop_grace + hw::defaults::close_timeout));
     }
+}
+
+TEST_CASE("nothing of a client that reads no more outlives the grace") {
+    enum { writing, unsent, closing };
+    for (const int state : {writing, unsent, closing}) {
+        CAPTURE(state);
+        fake_backend io;
+        auto options = noting();
+        options.grace = 500ms;  // shorter than close_timeout
+        hw::time_point stopped{};
+        auto handler = [&](hw::tls::stream& line) -> hw::task<> {
+            co_await line.read();
+            if (state != closing) io.sends_complete = false;
+            const std::string text(state == writing ? 1 << 20 : 100, 'x');
+            co_await line.write(text);
+        };
+        scripted_client client{io, 1};
+        serve_scripted(io, options, handler, [&]() -> hw::task<> {
+            client.connect();
+            client.hello();
+            for (int i = 0; i < 20 && !client.finished(); ++i) {
+                co_await hw::sleep_for(1ms);
+                client.exchange();
+            }
+            REQUIRE(client.finished());
+            client.say("now");
+            co_await hw::sleep_for(1ms);
+            stopped = now();
+        });
+        CHECK((io.now() - stopped == options.grace));
+    }
+}
+
+TEST_CASE("a destroyed stream that is aborted waits for nothing, although its send is not cancelled") {
+    fake_backend io;
+    io.sends_complete = io.cancels_complete = false;
+    const auto before = io.now();
+    hw::test::run_on(io, [](fake_backend& b) -> hw::task<> {
+        auto line = std::optional{scripted()};
+        const auto core = line->core();
+        co_await line->write("text");
+        co_await hw::yield();
+        line.reset();
+        core->carrier().abort();
+        b.complete(*b.find(op_kind::receive), -ECANCELED);
+        b.complete(*b.find(op_kind::send), 2);
+    }(io));
+    CHECK((io.now() == before));
+}
+
+TEST_CASE("a server that was asked to stop refuses new clients while it finishes") {
+    fake_backend io;
+    bool established = false;
+    auto handler = [&](hw::tls::stream&) -> hw::task<> {
+        established = true;
+        co_await hw::sleep_for(1h);
+    };
+    auto script = [&]() -> hw::task<> {
+        hw::tls::listener door{server_config(), hw::endpoint::loopback(0), noting()};
+        auto serving = [&](hw::scope& scope) -> hw::task<> {
+            auto stopping = [&](hw::scope& server) -> hw::task<> {
+                server.spawn([&]() -> hw::task<> { co_await door.serve(handler); });
+                co_await hw::yield();
+                scripted_client client{io, 1};
+                client.connect();
+                client.hello();
+                for (int i = 0; i < 20 && !established; ++i) {
+                    co_await hw::sleep_for(1ms);
+                    client.exchange();
+                }
+                REQUIRE(established);
+                server.request_stop();
+            };
+            scope.spawn([&]() -> hw::task<> {
+                while (!established) co_await hw::sleep_for(1ms);
+                const auto stopped = now();
+                co_await hw::sleep_for(hw::defaults::stop_grace - 1s);
+                CHECK(door.native_handle() == -1);
+                CHECK((now() - stopped < hw::defaults::stop_grace));
+            });
+            co_await hw::with_scope(stopping);
+        };
+        co_await hw::with_scope(serving);
+    };
+    hw::test::run_on(io, script());
 }
 
 TEST_CASE("more connections than allowed wait") {

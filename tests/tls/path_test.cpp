@@ -343,6 +343,20 @@ TEST_CASE("a handshake that nobody answers ends at its deadline, in virtual time
     hw::test::run_on(io, body());
 }
 
+TEST_CASE("a handshake over a stream that is not open fails at once") {
+    fake_backend io;
+    hw::test::run_on(io, []() -> hw::task<> {
+        const auto trust = client_config({});
+        const auto began = hw::reactor::current()->now();
+        auto client = co_await hw::as_result(hw::tls::handshake(hw::tcp::stream{}, "localhost", trust));
+        CHECK((!client && client.error() == hw::errc::closed));
+        auto server = co_await hw::as_result(hw::tls::accept(hw::tcp::stream{}, server_config()));
+        CHECK((!server && server.error() == hw::errc::closed));
+        CHECK(server.error().message().find("the stream below is not open") != std::string::npos);
+        CHECK(hw::reactor::current()->now() == began);
+    }());
+}
+
 TEST_CASE("close waits for the peer's end for so long, and no longer") {
     fake_backend io;
     scripted_server server{io};

@@ -16,6 +16,8 @@ namespace hawser {
 /// What `co_await as_result(op)` gives: the value of `op`, or what went wrong. Has no tuple protocol, on purpose:
 /// g++ 15 and 16 skip destructors of such bindings in coroutines.
 template <class T> class [[nodiscard]] result {
+    static_assert(!std::is_same_v<T, error_info> && !std::is_same_v<T, errc>, "a result of an error could not be told from a failure");
+
 public:
     using value_type = T;
 
@@ -33,7 +35,16 @@ public:
     }
     result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
         this->~result();
-        return *::new (static_cast<void*>(this)) result{std::move(other)};
+        if constexpr (std::is_nothrow_move_constructible_v<T>) {
+            return *::new (static_cast<void*>(this)) result{std::move(other)};
+        } else {
+            try {
+                return *::new (static_cast<void*>(this)) result{std::move(other)};
+            } catch (...) {
+                ::new (static_cast<void*>(this)) result{errc::cancelled};
+                throw;
+            }
+        }
     }
     ~result() {
         if (has_) value_.~T();

@@ -86,7 +86,11 @@ public:
 
 private:
     void end() noexcept {
-        end_ = detail::collect(op_);
+        try {
+            end_ = detail::collect(op_);
+        } catch (...) {  // of moving the value
+            end_ = outcome<value_type>{std::current_exception()};
+        }
         report();
     }
     void report() noexcept {

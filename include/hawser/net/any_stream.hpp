@@ -57,7 +57,8 @@ public:
         static_assert(!std::is_void_v<T>, "write takes its pieces one by one: write(a, b, c), without the braces");
     }
 
-    /// Ends when the kernel has taken everything that was written.
+    /// Ends when the kernel has taken everything that was written. Throws errc::timed_out when the peer takes nothing for
+    /// set_write_timeout().
     [[nodiscard]] auto flush() noexcept { return detail::flush_operation{core_.get()}; }
 
     /// Half-close: flushes and says to the peer that nothing more comes (close_notify, FIN). Reading goes on. Later writes
@@ -70,7 +71,7 @@ public:
     /// what was written is still sent in the background, within defaults::close_timeout.
     template <class = void> [[nodiscard]] operation<void> close(duration limit = defaults::close_timeout) { return detail::close_stream(core_, limit); }
 
-    /// How long a write may wait without any progress before it fails with errc::timed_out; zero or less: for ever.
+    /// How long a write, or a flush, may wait without any progress before it fails with errc::timed_out; zero or less: for ever.
     void set_write_timeout(duration limit) noexcept {
         if (core_) core_->write_timeout = limit;
     }

@@ -23,15 +23,19 @@ struct read_slot : stream_slot {
     bool lends = false;
 };
 
-struct write_slot : stream_slot {
-    std::span<const_buffer> pieces;  // what is left of them
+/// What waits for the peer to take something, and not for ever.
+struct sending_slot : stream_slot {
     std::size_t moved = 0;
     struct stall_timer : timer {
-        write_slot* slot = nullptr;
+        sending_slot* slot = nullptr;
     } stall;
 };
 
-struct flush_slot : stream_slot {};
+struct write_slot : sending_slot {
+    std::span<const_buffer> pieces;  // what is left of them
+};
+
+struct flush_slot : sending_slot {};
 
 enum class pull_status : unsigned char { data, starved, ended, failed };
 
@@ -72,11 +76,12 @@ public:
         return error_info::none();
     }
 
-    bool reading() const noexcept { return reader_ != nullptr; }
+    bool reading() const noexcept { return reader_ != nullptr || lent_to_reader_; }
     bool writing() const noexcept { return writer_ != nullptr; }
 
     /// True when the slot has its result; else it is parked if `w` is given.
     bool read(read_slot& slot, waiter* w) noexcept {
+        if (w) gave_up_ = nullptr;
         if (slot.lends && !lend()) return slot.failure = out_of_memory(phase::read), true;
         const pull_status got = pull(slot.lends ? lent_room() : slot.into, slot.moved);
         if (slot.lends) lent_size_ = slot.moved;
@@ -93,6 +98,12 @@ public:
         return true;
     }
 
+    /// A reader whose task was stopped; what comes until that is resumed is its own, unless another reads before.
+    void gave_up(const read_slot& slot) noexcept { gave_up_ = &slot; }
+    bool read_late(read_slot& slot) noexcept { return gave_up_ == &slot && !closed_ && read(slot, nullptr); }
+    /// The reader that was woken with the lent buffer has seen it: another may read.
+    void took_lent() noexcept { lent_to_reader_ = false; }
+
     bool write(write_slot& slot, waiter* w) noexcept {
         std::size_t n = 0;
         const bool works = push(slot.pieces, n);
@@ -106,23 +117,25 @@ public:
         return false;
     }
 
-    /// True when nothing is left to send.
+    /// True when nothing is left to send; else the slot is parked if `w` is given.
     bool flush(flush_slot& slot, waiter* w) noexcept {
         if (send_error_ || carrier_->unsent() == 0) {
             if (send_error_) slot.failure = failure(phase::write, 0);
             return true;
         }
+        if (!w) return false;
         flusher_ = &slot;
         slot.parked = w;
+        watch_stall(slot);
         return false;
     }
     bool flushing() const noexcept { return flusher_ != nullptr; }
 
     /// Takes a parked slot out, because its task was stopped or its time is over.
     void unpark(stream_slot& slot) noexcept {
-        if (reader_ == &slot) reader_ = nullptr;
+        if (reader_ == &slot) gave_up(*reader_), reader_ = nullptr;
         if (writer_ == &slot) stop_stall_watch(*writer_), writer_ = nullptr;
-        if (flusher_ == &slot) flusher_ = nullptr;
+        if (flusher_ == &slot) stop_stall_watch(*flusher_), flusher_ = nullptr;
         wake(slot);
     }
 
@@ -176,6 +189,7 @@ protected:
         if (read_slot* slot = reader_) {
             if (!read(*slot, nullptr)) return;
             reader_ = nullptr;
+            lent_to_reader_ = slot->lends && slot->moved != 0;
             wake(*slot);
         } else if (read_slot* waiting = drainer_) {
             if (drain(*waiting, nullptr)) undrain(*waiting);
@@ -183,9 +197,10 @@ protected:
     }
     /// The peer takes what is sent, however slowly.
     void sent_some() noexcept {
-        if (writer_) {
-            stop_stall_watch(*writer_);
-            watch_stall(*writer_);
+        for (sending_slot* slot : {static_cast<sending_slot*>(writer_), static_cast<sending_slot*>(flusher_)}) {
+            if (!slot) continue;
+            stop_stall_watch(*slot);
+            watch_stall(*slot);
         }
         serve_writer();
     }
@@ -198,7 +213,8 @@ protected:
                 wake(*slot);
             }
         }
-        if (flush_slot* slot = flusher_; slot && flush(*slot, slot->parked)) {
+        if (flush_slot* slot = flusher_; slot && flush(*slot, nullptr)) {
+            stop_stall_watch(*slot);
             flusher_ = nullptr;
             wake(*slot);
         }
@@ -214,6 +230,7 @@ protected:
             if (!slot) continue;
             slot->failure = why.with_transferred(slot == writer_ ? writer_->moved : 0);
             if (slot == writer_) stop_stall_watch(*writer_);
+            if (slot == flusher_) stop_stall_watch(*flusher_);
             if (carrier_->loop()) wake(*slot);
         }
         reader_ = drainer_ = nullptr;
@@ -250,31 +267,32 @@ private:
         lent_size_ = 0;
     }
 
-    void watch_stall(write_slot& slot) noexcept {
+    void watch_stall(sending_slot& slot) noexcept {
         if (write_timeout <= duration::zero() || write_timeout == duration::max()) return;
         slot.core = this;
         slot.stall.slot = &slot;
         slot.stall.fire = [](timer& t) noexcept {
-            write_slot& late = *static_cast<write_slot::stall_timer&>(t).slot;
+            sending_slot& late = *static_cast<sending_slot::stall_timer&>(t).slot;
             late.failure = error_info{make_error_code(errc::timed_out), phase::write, late.core->carrier_->peer(),
                                       "the peer does not read", late.moved};
             late.core->unpark(late);
         };
         loop()->set_timer(slot.stall, deadline_after(loop()->now(), write_timeout));
     }
-    void stop_stall_watch(write_slot& slot) noexcept {
+    void stop_stall_watch(sending_slot& slot) noexcept {
         if (loop()) loop()->cancel_timer(slot.stall);
     }
 
     ref<transport> carrier_;
     read_slot* reader_ = nullptr;
     read_slot* drainer_ = nullptr;
+    const read_slot* gave_up_ = nullptr;  // only compared
     write_slot* writer_ = nullptr;
     flush_slot* flusher_ = nullptr;
     stop_source* idle_stop_ = nullptr;
     std::byte* lent_buffer_ = nullptr;
     std::size_t lent_size_ = 0;
-    bool closed_ = false, output_ended_ = false, send_error_ = false;
+    bool closed_ = false, output_ended_ = false, send_error_ = false, lent_to_reader_ = false;
 };
 
 }  // namespace hawser::detail

@@ -20,6 +20,7 @@ protected:
         if (auto why = core_->refusal(doing, taken)) return fail(std::move(why));
         if (env.stop.stop_requested()) {
             slot_.cancelled = true;
+            if constexpr (std::is_same_v<Slot, read_slot>) core_->gave_up(slot_);
             return env.refuse(w);
         }
         if (attempt(&w)) return false;
@@ -60,9 +61,8 @@ public:
     }
     result<std::size_t> take() {
         // What arrived before the stop took effect is the caller's.
-        if (slot_.cancelled && slot_.moved == 0 && !core_->closed() && !core_->reading()) core_->read(slot_, nullptr);
+        if (slot_.cancelled && !core_->read_late(slot_)) return errc::cancelled;
         if (slot_.failure) return std::move(slot_.failure);
-        if (slot_.cancelled && slot_.moved == 0) return errc::cancelled;
         return slot_.moved;
     }
     void inspect(inspector& to) const { say(to, "read from "); }
@@ -78,11 +78,12 @@ public:
         return begin(env, w, phase::read, core_ && core_->reading(), [this](waiter* p) { return core_->read(slot_, p); });
     }
     result<value_type> take() {
-        if (slot_.cancelled && slot_.moved == 0 && !core_->closed() && !core_->reading()) core_->read(slot_, nullptr);
+        if (slot_.cancelled && !core_->read_late(slot_)) return errc::cancelled;
         if (slot_.failure) return std::move(slot_.failure);
-        if (slot_.moved) return value_type{core_->lent()};
-        if (slot_.cancelled) return errc::cancelled;
-        return value_type{};
+        if (slot_.moved == 0) return value_type{};
+        core_->took_lent();
+        if (core_->closed()) return errc::closed;  // and the buffer is gone
+        return value_type{core_->lent()};
     }
     void inspect(inspector& to) const { say(to, "read from "); }
 };
@@ -120,8 +121,8 @@ public:
         return begin(env, w, phase::write, core_ && core_->flushing(), [this](waiter* p) { return core_->flush(slot_, p); });
     }
     result<void> take() {
+        if (slot_.cancelled && !core_->flush(slot_, nullptr)) return errc::cancelled;
         if (slot_.failure) return std::move(slot_.failure);
-        if (slot_.cancelled && core_->carrier().unsent() != 0) return errc::cancelled;
         return {};
     }
     void inspect(inspector& to) const { say(to, "flush to "); }
@@ -135,10 +136,10 @@ public:
 
     closing_operation(ref<stream_core> core, step what) noexcept : core_{std::move(core)}, step_{what} {}
     bool start(const environment& env, waiter& w) {
-        slot_of().cancelled = env.stop.stop_requested();
-        if (slot_of().cancelled || core_->loop() != env.loop) return false;
-        if (step_ == step::flush ? core_->flush(flush_, &w) : core_->drain(drain_, &w)) return false;
         stream_slot& slot = slot_of();
+        if (core_->loop() != env.loop) return false;
+        slot.cancelled = env.stop.stop_requested();
+        if (slot.cancelled || attempt(&w)) return false;
         slot.core = core_.get();
         slot.invoke = step_ == step::flush ? +[](stop_callback& c) noexcept { give_up(static_cast<flush_slot&>(c)); }
                                            : +[](stop_callback& c) noexcept { give_up(static_cast<read_slot&>(c)); };
@@ -147,8 +148,8 @@ public:
     }
     result<void> take() {
         stream_slot& slot = slot_of();
+        if (slot.cancelled && !attempt(nullptr)) return errc::cancelled;
         if (slot.failure) return std::move(slot.failure);
-        if (slot.cancelled) return errc::cancelled;
         return {};
     }
     void inspect(inspector& to) const {
@@ -157,6 +158,7 @@ public:
     }
 
 private:
+    bool attempt(waiter* w) noexcept { return step_ == step::flush ? core_->flush(flush_, w) : core_->drain(drain_, w); }
     stream_slot& slot_of() noexcept { return step_ == step::flush ? static_cast<stream_slot&>(flush_) : drain_; }
     static void give_up(flush_slot& slot) noexcept {
         slot.cancelled = true;
@@ -194,11 +196,9 @@ template <class = void> operation<void> close_stream(ref<stream_core> core, dura
 }
 
 template <class = void> operation<void> shutdown_stream(ref<stream_core> core) {
-    if (!core) co_return errc::closed;
-    const bool ended = core->output_ended();
-    if (core->closed() || ended) co_return core->closed() ? result<void>{errc::closed} : result<void>{};
+    if (!core || core->closed()) co_return errc::closed;
     if (auto why = core->foreign_reactor(phase::close)) co_return why;
-    if (core->writing()) co_return error_info{make_error_code(errc::busy), phase::close, core->carrier().peer()};
+    if (!core->output_ended() && core->writing()) co_return error_info{make_error_code(errc::busy), phase::close, core->carrier().peer()};
     core->end_output_once();
     co_return co_await as_result(flush_operation{core.get()});
 }

@@ -63,9 +63,10 @@ public:
         receive();  // unread input would turn close(2) into a reset that overtakes what is sent
     }
     void abort() noexcept override {
+        if (lingering_) return end_linger();
         sink_ = nullptr;
+        drop();
         filling_.clear();
-        dropped_ = true;
         if (!loop_) return;
         flush_.unlink();
         pause();
@@ -91,7 +92,8 @@ private:
         if (c.more) return;
         if (c.result == 0 || (c.result < 0 && c.result != -ECANCELED && !(receive_.cancelling && c.result == -ENOBUFS))) {
             ended_ = true;
-            if (sink_) sink_->on_end(-c.result);
+            // Linux reports a reset once: where a send has had it, the end that follows is no proper one.
+            if (sink_) sink_->on_end(c.result == 0 ? lost_ : -c.result);
             if (lingering_ && (c.result < 0 || unsent() == 0)) end_linger();
         } else if (wanted_ && loop_ && (sink_ || lingering_)) {
             add_ref();
@@ -114,11 +116,14 @@ private:
     void sent(int result) noexcept {
         if (result < 0) {
             send_error_ = true;
+            if (result != -EPIPE && result != -ECANCELED) lost_ = -result;  // EPIPE follows a proper end as well
+            cut_ = true;
             flying_.clear();
             filling_.clear();
             if (sink_) sink_->on_send_error(-result);
             if (lingering_) end_linger();
         } else if (dropped_) {
+            cut_ = cut_ || static_cast<std::size_t>(result) < flying_.size();
             flying_.clear();  // a send that was cancelled half-way does not go on
         } else {
             flying_.consume(static_cast<std::size_t>(result));
@@ -136,7 +141,7 @@ private:
     }
     /// Through the backend, whose peers have to see it; without a reactor there is none.
     void close_descriptor() noexcept {
-        if (loop_ && fd_) loop_->io().close(fd_.release());
+        if (loop_ && fd_) loop_->io().close(fd_.release(), cut_);
         else fd_.reset();
     }
     void shut_down_when_sent() noexcept {
@@ -154,9 +159,14 @@ private:
         drop_ref();
     }
 
+    /// Nothing more is sent.
+    void drop() noexcept {
+        dropped_ = true;
+        cut_ = cut_ || !filling_.empty();
+    }
     void on_reactor_stop() noexcept override {
         wanted_ = false;
-        dropped_ = true;
+        drop();
         if (receive_.active) loop_->io().cancel(receive_);
         if (send_.active) loop_->io().cancel(send_);
     }
@@ -175,7 +185,9 @@ private:
     node<deferred> flush_;
     node<timer> linger_;
     byte_queue flying_;
+    int lost_ = 0;  // why sending failed, if that says that receiving has failed too
     bool wanted_ = false, ended_ = false, send_error_ = false, shutdown_wanted_ = false, shut_down_ = false, lingering_ = false, dropped_ = false;
+    bool cut_ = false;  // something that was accepted was not sent
 };
 
 }  // namespace hawser::detail

@@ -32,8 +32,13 @@ public:
 
     /// Says to the peer of a connected descriptor that nothing more comes after what was sent.
     virtual void shutdown_send(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
-    /// Closes a connected descriptor on which no operation is in flight.
-    virtual void close(int fd) noexcept { ::close(fd); }
+    /// Closes a connected descriptor on which no operation is in flight. `cut`: not all of what was to be sent was; the peer
+    /// sees a reset then, and takes what it has for no whole.
+    virtual void close(int fd, bool cut) noexcept {
+        const linger reset{1, 0};
+        if (cut) ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        ::close(fd);
+    }
 
     /// "io_uring", or what takes its place.
     virtual const char* name() const noexcept = 0;

@@ -76,10 +76,10 @@ public:
     /// Accepts until the task is stopped, and runs `handler(tls::stream&)`, which returns a task, for each finished
     /// handshake. It isolates: a failed handshake, or an exception from a handler, ends that connection only (without
     /// close_notify) and goes to options.on_error. When a handler returns, the stream is closed for it: close_notify,
-    /// bounded by defaults::close_timeout. A stop has two steps: accepting ends at once and idle connections (whose
-    /// handler waits for input) are closed; what is busy may go on for options.grace, then it is cancelled. Always ends
-    /// by throwing: `cancelled` after a stop, errc::closed after close(). The handler is copied and must be callable
-    /// many times at once.
+    /// bounded by defaults::close_timeout. A stop has two steps: the listener is closed, so that new clients are refused,
+    /// and so are idle connections (whose handler waits for input); what is busy may go on for options.grace, then it is
+    /// cancelled, and what it has not sent by then is dropped. Always ends by throwing: `cancelled` after a stop,
+    /// errc::closed after close(). The handler is copied and must be callable many times at once.
     template <class F> [[nodiscard]] operation<void> serve(F&& handler) {
         static_assert(hawser::detail::closure_is_safe<F>,
                       "g++ before 13 destroys this closure twice: name the handler first, auto f = [...]{...}; door.serve(f)");

@@ -49,6 +49,7 @@ public:
     bool left_idle() const noexcept { return leaves_ && !cut && stop.stop_requested(); }
 
     stop_source stop;
+    stop_source stop_closing;  // also when the handler has ended: a peer that does not read must not stretch the grace
     const endpoint peer;
     bool evicted = false, cut = false;
 
@@ -97,6 +98,7 @@ struct server_state {
         established.for_each([](served& s) {
             s.cut = true;
             s.stop.request_stop();
+            s.stop_closing.request_stop();
         });
     }
 };
@@ -114,6 +116,7 @@ inline served::~served() {
     handshake_ended();
     unlink();
     if (core_) core_->stop_when_idle(nullptr);
+    if (cut && core_ && core_->closed()) core_->carrier().abort();  // what is unsent now stays so
     --state_.open;
     state_.one_left.set();
 }
@@ -154,7 +157,7 @@ template <class F> task<void> serve_one(server_state* state, F* handler, ref<cor
         if (!hawser::detail::is_cancelled(thrown)) state->report(thrown, peer);
         co_return;  // without close_notify: what the client has got may be half of it
     }
-    auto closed = co_await as_result(line.close());
+    auto closed = co_await as_result(hawser::detail::under{self.stop_closing, line.close()});
     if (!closed) state->report(hawser::detail::outcome<void>{closed}.exception(), peer);
 }
 
@@ -196,6 +199,7 @@ template <class F, class Listener> operation<void> serve_all(Listener& door, F h
         // A listener that was closed lets its connections go on; a stop does not.
         auto ended = co_await as_result(hawser::detail::under{accepting, all_gone(state)});
         if (ended) co_return result<void>{};
+        door.close();  // else the kernel would go on to take clients in, who wait for us until the grace is over
         state.let_idle_leave();
         auto in_time = co_await as_result(with_timeout(state.options.grace, all_gone(state)));
         if (!in_time) state.cut_all();

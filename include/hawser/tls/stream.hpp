@@ -53,7 +53,9 @@ template <class = void> operation<stream> finish_handshake(ref<core> c, duration
     co_return why.with_context(phase::handshake, c->carrier().peer());
 }
 
-template <class = void> operation<stream> client_handshake(ref<core> c, std::string name, config settings, duration timeout) {
+template <class = void> operation<stream> client_handshake(result<ref<core>> over, std::string name, config settings, duration timeout) {
+    if (!over) co_return over.error();
+    const ref<core> c = *std::move(over);
     if (auto ready = c->connect(settings, name); !ready) {
         c->abandon();
         co_return ready.error().with_context(phase::handshake, c->carrier().peer());
@@ -62,9 +64,12 @@ template <class = void> operation<stream> client_handshake(ref<core> c, std::str
 }
 
 /// The TLS end of a stream that was moved here.
-template <hawser::stream S> ref<core> core_over(S&& s) {
+template <hawser::stream S> result<ref<core>> core_over(S&& s) {
     reactor* loop = reactor::current();
     if (!loop) throw_error(errc::no_reactor);
+    if constexpr (requires { s.is_open(); }) {
+        if (!s.is_open()) return error_info{make_error_code(errc::closed), phase::handshake, {}, "the stream below is not open"};
+    }
     return ref<core>{new core{hawser::detail::transport_of(*loop, std::move(s))}};
 }
 
@@ -83,8 +88,10 @@ private:
     std::vector<std::pair<server_config, ref<server_context>>> known_;
 };
 
-template <class = void> operation<stream> server_handshake(ref<core> c, server_config settings, duration timeout) {
-    auto context = c->loop()->service<server_contexts>().of(settings);
+template <class = void> operation<stream> server_handshake(result<ref<core>> over, server_config settings, duration timeout) {
+    if (!over) co_return over.error();
+    const ref<core> c = *std::move(over);
+    auto context = reactor::current()->service<server_contexts>().of(settings);
     result<void> ready = context ? c->accept(*context) : result<void>{context.error()};
     if (!ready) {
         c->abandon();
