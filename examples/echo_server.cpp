@@ -60,7 +60,8 @@ void log_error(const std::exception_ptr& what, const hw::endpoint&) {
 
 int main(int argc, char** argv) {
     options of;
-    CLI::App app{"Sends back what it receives, until the client ends. SIGINT or SIGTERM stops it: exit status 0."};
+    CLI::App app{"Sends back what it receives, until the client ends. SIGINT or SIGTERM stops it: exit status 0.\n"
+                 "SIGQUIT (Ctrl-\\) prints what each task waits for, and it goes on."};
     app.add_option("--port", of.port, "Port to listen on; 0 takes a free one")->capture_default_str();
     app.add_option("--threads", of.threads, "Threads, each with connections of its own")->check(CLI::Range(1, 1024))->capture_default_str();
     CLI::Option* tls = app.add_flag("--tls", of.tls, "TLS instead of plain TCP; needs --cert and --key");
@@ -102,5 +103,5 @@ int main(int argc, char** argv) {
             co_await serve(*door);
         }
     };
-    return hw::run_main_on_threads(of.threads, thread);
+    return hw::run_main_on_threads(of.threads, [&] { return with_task_dumps(thread()); });
 }

@@ -314,7 +314,8 @@ int main(int argc, char** argv) {
     std::vector<std::string> resolve;
     CLI::App app{"Fetches many pages at once over HTTP and HTTPS, and verifies whom it talks to.\n"
                  "Exit status: 0 when every page was fetched, 1 when any failed, 130 after SIGINT or SIGTERM.\n"
-                 "Redirects are not followed: they are errors that say where to, as is every status but 200."};
+                 "Redirects are not followed: they are errors that say where to, as is every status but 200.\n"
+                 "SIGQUIT (Ctrl-\\) prints what each task waits for, and it goes on."};
     app.add_option("URL", of.urls, "Pages to fetch");
     app.add_option("--input", input, "A file with a URL per line; - is the standard input")->type_name("FILE");
     app.add_option("--concurrency", of.concurrency, "Pages in progress at once")->check(CLI::Range(1, 100000))->capture_default_str();
@@ -338,5 +339,5 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
 
     raise_descriptor_limit();
-    return hw::run_main(run(of));
+    return hw::run_main(with_task_dumps(run(of)));
 }

@@ -296,6 +296,7 @@ struct options {
     std::string directory, address, cert_file, key_file;
     std::uint16_t port = 8443;
     unsigned threads = 1;
+    double grace = 5;
     bool verbose = false;
 };
 
@@ -333,6 +334,7 @@ int serve(const options& of) {
     const auto host = of.address.empty() ? std::nullopt : std::optional{hw::ip_address::parse(of.address).value()};
     hw::tls::listener_options how;
     if (of.verbose) how.on_error = log_error;
+    how.grace = hw::to_duration(std::chrono::duration<double>{of.grace});
     auto handler = [&from](hw::tls::stream& line) { return serve_client(from, line); };
 
     // Each thread has a listener on the same port; the first one finds out which that is.
@@ -349,7 +351,7 @@ int serve(const options& of) {
         if (!door) open();
         co_await door->serve(handler);
     };
-    return hw::run_main_on_threads(of.threads, thread);
+    return hw::run_main_on_threads(of.threads, [&] { return with_task_dumps(thread()); });
 }
 
 }  // namespace
@@ -357,7 +359,8 @@ int serve(const options& of) {
 int main(int argc, char** argv) {
     options of;
     CLI::App app{"Serves the files of a directory over HTTPS (HTTP/1.1: GET and HEAD), index.html for a directory. What begins with a dot,\n"
-                 "and what a symbolic link has outside of the directory, is not served. SIGINT or SIGTERM stops it: exit status 0."};
+                 "and what a symbolic link has outside of the directory, is not served. SIGINT or SIGTERM stops it, within --grace: exit status 0.\n"
+                 "SIGQUIT (Ctrl-\\) prints what each task waits for, and it goes on."};
     app.add_option("DIR", of.directory, "Directory to serve")->required()->check(CLI::ExistingDirectory);
     app.add_option("--port", of.port, "Port to listen on; 0 takes a free one")->capture_default_str();
     app.add_option("--address", of.address, "Address to listen on, such as 127.0.0.1; all of this machine's if it is not given")
@@ -370,6 +373,8 @@ int main(int argc, char** argv) {
     CLI::Option* key = app.add_option("--key", of.key_file, "The key of the certificate (PEM)")->needs(cert);
     cert->needs(key);
     app.add_option("--threads", of.threads, "Threads, each with connections of its own")->check(CLI::Range(1, 1024))->capture_default_str();
+    app.add_option("--grace", of.grace, "Seconds that requests in progress have after SIGINT or SIGTERM; then they are cut")
+        ->check(CLI::Range(0.0, 86400.0))->capture_default_str();
     app.add_flag("--verbose", of.verbose, "Print each request, and each connection that failed, on stderr");
     CLI11_PARSE(app, argc, argv);
 

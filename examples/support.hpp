@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include <hawser/hawser.hpp>
+
 /// Owns a file descriptor. Files are read and written with plain, blocking calls: from the page cache that is quick, but
 /// a slow disk stops every task of the thread. A server that minds gives them to threads of its own.
 class descriptor {
@@ -51,6 +53,30 @@ inline std::size_t read_file(const descriptor& from, std::span<std::byte> room) 
         if (n >= 0) return static_cast<std::size_t>(n);
         if (errno != EINTR) throw_errno("read");
     }
+}
+
+/// Prints, each time that SIGQUIT comes (Ctrl-\ on a terminal), what every task of this thread waits for.
+inline hawser::task<> dump_tasks_on_quit() {
+    for (;;) {
+        co_await hawser::next_signal(SIGQUIT);
+        hawser::dump_tasks(stderr);
+    }
+}
+
+/// Runs `program`; SIGQUIT shows its tasks meanwhile instead of ending the process.
+template <class T> hawser::task<T> with_task_dumps(hawser::task<T> program) {
+    auto both = [&program](hawser::scope& all) -> hawser::task<T> {
+        all.spawn(dump_tasks_on_quit);
+        if constexpr (std::is_void_v<T>) {
+            co_await std::move(program);
+            all.request_stop();
+        } else {
+            T value = co_await std::move(program);
+            all.request_stop();
+            co_return value;
+        }
+    };
+    co_return co_await hawser::with_scope(both);
 }
 
 /// As many connections as the system lets this process have; the limit that shells give by default is often 1024.

@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "support.hpp"
+
 namespace hw = hawser;
 
 namespace {
@@ -154,5 +156,5 @@ int main(int argc, char** argv) {
     app.add_option("--timeout", of.timeout, "Seconds for connecting, and for the handshake")->check(CLI::PositiveNumber)->capture_default_str();
     app.add_flag("--chain", of.prints_chain, "Print the certificates as well (PEM)");
     CLI11_PARSE(app, argc, argv);
-    return hw::run_main(run(of));
+    return hw::run_main(with_task_dumps(run(of)));
 }

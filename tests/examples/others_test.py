@@ -3,6 +3,7 @@
 
 import contextlib
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -38,6 +39,31 @@ class Others(unittest.TestCase):
             _, said = running.communicate(timeout=PATIENCE)
             self.assertEqual(running.returncode, 0, said)
             self.assertNotIn("Sanitizer", said)
+
+    def test_quit_shows_what_the_tasks_wait_for(self):
+        for arguments in ([], self.tls):
+            with self.subTest(arguments):
+                running, port = start_server([program("echo_server"), "--port", "0", *arguments])
+                self.addCleanup(running.kill)
+                line = socket.create_connection(("127.0.0.1", port), PATIENCE)
+                if arguments:
+                    line = ssl.create_default_context(cafile=self.certs["ca.pem"]).wrap_socket(line, server_hostname="localhost")
+                line.sendall(b"x")
+                self.assertEqual(line.recv(1), b"x")
+                running.send_signal(signal.SIGQUIT)
+                wanted = [r" awaits with_scope, running: 2 at .*:\d+, \d+\.\d{3} s", r"accept on ",
+                          rf"read from 127\.0\.0\.1:{line.getsockname()[1]} at .*echo_server\.cpp:\d+"]
+                for said in running.stderr:
+                    wanted = [one for one in wanted if not re.search(one, said)]
+                    if not wanted:
+                        break
+                self.assertEqual(wanted, [])
+                line.sendall(b"y")  # and it goes on
+                self.assertEqual(line.recv(1), b"y")
+                line.close()
+                running.send_signal(signal.SIGINT)
+                _, said = running.communicate(timeout=PATIENCE)
+                self.assertEqual(running.returncode, 0, said)
 
     def test_echo(self):
         for arguments in ([], self.tls, ["--threads", "2"], [*self.tls, "--threads", "2"]):

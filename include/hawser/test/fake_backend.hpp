@@ -80,6 +80,7 @@ public:
         while (due_.empty() && until != time_point::min()) {
             if (next_step_ < script_.size()) {
                 script_[next_step_++]();
+                if (hawser::reactor::current()->has_ready()) break;  // the step woke somebody by itself
             } else if (until != time_point::max()) {
                 if (until > now_) now_ = until;
                 break;
@@ -174,7 +175,7 @@ template <awaitable Op>
     requires(!std::is_lvalue_reference_v<Op>)
 await_result_t<Op> run_on(fake_backend& io, Op&& op) {
     detail::root<Op> root{std::move(op)};
-    reactor loop{io};
+    hawser::reactor loop{io};  // not test::reactor
     return root.run_on(loop).get();
 }
 
