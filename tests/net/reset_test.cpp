@@ -1,0 +1,231 @@
+// Proper ends and resets on real sockets: what the peer of a stream sees, and what a stream sees of its peer.
+
+#include <cerrno>
+
+#include <hawser/coro/when_all.hpp>
+#include <hawser/reactor/sleep.hpp>
+#include <hawser/reactor/with_timeout.hpp>
+#include <hawser/test/fake_backend.hpp>
+
+#include "support/doctest.hpp"
+#include "support/sockets.hpp"
+
+using namespace hawser_test;
+using namespace std::chrono_literals;
+namespace hw = hawser;
+using hw::errc;
+using hw::test::fake_backend;
+
+namespace {
+
+std::error_code system(int number) { return {number, std::system_category()}; }
+
+std::string pattern(std::size_t size) {
+    std::string text(size, '\0');
+    std::uint32_t x = 1;
+    for (char& c : text) {
+        x = x * 1664525 + 1013904223;
+        c = static_cast<char>(x >> 24);
+    }
+    return text;
+}
+
+/// What a plain TCP peer got, and how it ended: 0 is a FIN, ETIME two seconds of silence.
+struct ending {
+    std::string text;
+    int error = 0;
+};
+ending receive_end(const raw_socket& from) {
+    ending got;
+    char buffer[65536];
+    pollfd ready{from.fd(), POLLIN, 0};
+    while (::poll(&ready, 1, 2000) > 0) {
+        const ssize_t n = ::recv(from.fd(), buffer, sizeof buffer, 0);
+        if (n <= 0) return got.error = n == 0 ? 0 : errno, got;
+        got.text.append(buffer, static_cast<std::size_t>(n));
+    }
+    got.error = ETIME;
+    return got;
+}
+bool is_cut(const ending& got, const std::string& whole) {
+    return got.error == ECONNRESET && got.text.size() < whole.size() && whole.compare(0, got.text.size(), got.text) == 0;
+}
+
+/// How sending on `to` fails at last: the news of a reset or of a peer that is gone.
+hw::task<std::error_code> error_of_sending(hw::any_stream& to) {
+    co_await hw::as_result(to.write("more"));
+    co_return (co_await hw::as_result(to.flush())).error().code();
+}
+
+/// More than the buffers of such sockets take, so that something stays unsent while the peer does not read.
+constexpr hw::tcp::listen_options tight{.socket = {.send_buffer = 8192, .receive_buffer = 8192}};
+const std::string bulk = pattern(200'000);
+
+/// Runs `use(stream)` and gives how it ended for a peer that reads nothing before the reactor is gone.
+template <class F> ending seen_by_peer(hw::tcp::listen_options options, F use) {
+    raw_socket other{-1};
+    auto program = [&]() -> hw::task<> {
+        auto [line, peer] = co_await with_raw_peer(options);
+        other = std::move(peer);
+        hw::tcp::stream mine = std::move(line);
+        co_await use(mine);
+    };
+    hw::run(program());
+    return receive_end(other);
+}
+
+const int wire = fake_backend::descriptor(1);
+
+}  // namespace
+
+TEST_SUITE("a reset by the peer") {
+    TEST_CASE("that a send has met is not taken for a proper end by the read after it") {
+        for (const bool lends : {false, true}) {
+            CAPTURE(lends);
+            hw::run([](bool lent) -> hw::task<> {
+                auto [line, peer] = co_await with_raw_peer();
+                hw::tcp::stream& near = line;
+                peer.send("half of the answ");
+                char into[100];
+                CHECK(co_await near.read_some(hw::mutable_buffer{into, 4}) == 4);
+                // What was received and not read, in the buffers of the stream, does not change what comes after it.
+                peer.reset();
+                CHECK(co_await error_of_sending(near) == system(ECONNRESET));
+                std::size_t got = 4;
+                hw::error_info failure = hw::error_info::none();
+                while (!failure) {
+                    std::size_t n = 0;
+                    if (lent) {
+                        auto chunk = co_await hw::as_result(near.read());
+                        if (!chunk) failure = chunk.error();
+                        else if (*chunk) n = (*chunk)->size();
+                    } else {
+                        auto some = co_await hw::as_result(near.read_some(into));
+                        if (!some) failure = some.error();
+                        else n = *some;
+                    }
+                    got += n;
+                    REQUIRE((failure || n != 0));  // no proper end
+                }
+                CHECK(failure.code() == system(ECONNRESET));
+                CHECK(failure.doing() == hw::phase::read);
+                CHECK(got == 16);
+            }(lends));
+        }
+    }
+    TEST_CASE("nor by the first read of a stream that has only sent") {
+        hw::run([]() -> hw::task<> {
+            auto [line, peer] = co_await with_raw_peer();
+            hw::tcp::stream& near = line;
+            peer.reset();
+            CHECK(co_await error_of_sending(near) == system(ECONNRESET));
+            char into[10];
+            auto read = co_await hw::as_result(near.read_some(into));
+            REQUIRE_FALSE(read);
+            CHECK(read.error().code() == system(ECONNRESET));
+            auto again = co_await hw::as_result(near.read_some(into));
+            REQUIRE_FALSE(again);
+            CHECK(again.error().code() == system(ECONNRESET));
+        }());
+    }
+    TEST_CASE("after its proper end leaves that a proper end: sending gets EPIPE") {
+        hw::run([]() -> hw::task<> {
+            auto [line, peer] = co_await with_raw_peer();
+            hw::tcp::stream& near = line;
+            peer.send("the whole answer");
+            peer.close();
+            std::error_code failed;
+            while (!failed) failed = co_await error_of_sending(near);  // the first one makes the peer's kernel reset
+            CHECK(failed == system(EPIPE));
+            std::string all;
+            while (auto chunk = co_await near.read()) all += hw::as_text(*chunk);
+            CHECK(all == "the whole answer");
+        }());
+    }
+}
+
+TEST_SUITE("the peer of a stream sees a reset") {
+    TEST_CASE("when close() could not send everything within its limit") {
+        const ending got = seen_by_peer(tight, [](hw::tcp::stream& line) -> hw::task<> {
+            CHECK(co_await line.write(bulk) == bulk.size());
+            auto closed = co_await hw::as_result(line.close(10ms));
+            CHECK(closed.error() == errc::timed_out);
+        });
+        CHECK(is_cut(got, bulk));
+    }
+    TEST_CASE("also where shutdown_send() was begun before, whose FIN waits behind the bytes") {
+        const ending got = seen_by_peer(tight, [](hw::tcp::stream& line) -> hw::task<> {
+            co_await line.write(bulk);
+            auto ended = co_await hw::as_result(hw::with_timeout(10ms, line.shutdown_send()));
+            CHECK(ended.error() == errc::timed_out);
+            auto closed = co_await hw::as_result(line.close(10ms));
+            CHECK(closed.error() == errc::timed_out);
+        });
+        CHECK(is_cut(got, bulk));
+    }
+    TEST_CASE("when the reactor ended with bytes unsent in a stream that was kept") {
+        for (const bool given_to_kernel : {true, false}) {
+            CAPTURE(given_to_kernel);
+            hw::tcp::stream kept;
+            const ending got = seen_by_peer(tight, [&](hw::tcp::stream& line) -> hw::task<> {
+                co_await line.write(bulk);
+                if (given_to_kernel) co_await hw::sleep_for(1ms);
+                kept = std::move(line);
+            });
+            CHECK(is_cut(got, bulk));
+            CHECK(got.text.empty() != given_to_kernel);
+        }
+    }
+    TEST_CASE("when something that was written came after what the kernel took") {
+        // The send that is in flight is whole in the end; what was written behind it never starts.
+        for (const bool more : {false, true}) {
+            CAPTURE(more);
+            fake_backend io;
+            io.sends_complete = io.cancels_complete = false;
+            raw_socket other{-1};
+            hw::tcp::stream kept;
+            io.when_idle([&] {
+                hw::detail::op* send = io.find(hw::detail::op_kind::send);
+                io.complete(*send, 8);
+            });
+            auto program = [&]() -> hw::task<> {
+                int ends[2];
+                REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+                other = raw_socket{ends[1]};
+                kept = hw::tcp::stream::make(*hw::reactor::current(), hw::detail::unique_fd{ends[0]}, hw::endpoint::loopback(443), {});
+                co_await kept.write("all of 8");
+                co_await hw::yield();
+                if (more) co_await kept.write("and this");
+            };
+            hw::test::run_on(io, program());
+            linger how{};
+            socklen_t size = sizeof how;
+            static_cast<void>(size);
+            CHECK(kept.native_handle() == -1);
+        }
+    }
+}
+
+TEST_SUITE("the peer of a stream sees a FIN") {
+    TEST_CASE("when all was sent, however the stream went") {
+        enum { closed, destroyed, destroyed_at_once, half_closed, kept_beyond_the_reactor };
+        for (const auto way : {closed, destroyed, destroyed_at_once, half_closed, kept_beyond_the_reactor}) {
+            for (const std::size_t size : {std::size_t{0}, std::size_t{5}, bulk.size() / 4}) {
+                CAPTURE(static_cast<int>(way));
+                CAPTURE(size);
+                hw::tcp::stream kept;
+                const std::string text = bulk.substr(0, size);
+                const ending got = seen_by_peer({}, [&](hw::tcp::stream& line) -> hw::task<> {
+                    if (size) co_await line.write(text);
+                    if (way != destroyed_at_once) co_await line.flush();
+                    // A silent peer that has everything is waited for, and is no reason for a reset.
+                    if (way == closed) co_await line.close(10ms);
+                    if (way == half_closed) co_await line.shutdown_send();
+                    if (way == kept_beyond_the_reactor) kept = std::move(line);
+                });
+                CHECK(got.error == 0);
+                CHECK((got.text == text));
+            }
+        }
+    }
+}
