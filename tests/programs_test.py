@@ -17,7 +17,7 @@ import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 PROGRAMS = SOURCE / "tests" / "programs"
-NAMES = [f"program{number}" for number in (1, 3, 4, 5, 6, 7, 8, 9)] + ["proxy"]
+NAMES = [f"program{number}" for number in (1, 3, 4, 5, 6, 7, 8, 9, 10)] + ["proxy"]
 COMPILERS = [name for name in ("g++", "clang++-19") if shutil.which(name)]
 STANDARDS = ["c++20", "gnu++20"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
@@ -376,6 +376,20 @@ class Running(Scratch):
             line.unwrap().close()
             self.assertLess(time.monotonic() - started, 1.5 * SLOW)
         self.stop(server)
+
+    def test_10_tests_of_a_protocol(self):
+        # Every seed says the same, to the millisecond.
+        self.assertEqual(
+            self.client("program10").splitlines(),
+            [
+                "good: the answer is 42 (0 ms)",
+                "slow: the answer is 42 (5000 ms)",
+                "cut: the answer is 42 (0 ms)",
+                "cut earlier: the answer (0 ms)",
+                "reset: read from far (192.0.2.2:1): Connection reset by peer (2000 ms)",
+                "silent: timed out (62000 ms)",
+            ],
+        )
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ public:
         if (reset_) return;
         if (inbox_.empty() && !cut) return shut_down();
         consume(inbox_.size());
-        if (loses) flying_.clear(), held_.clear();
+        if (loses && !vanishing_) flying_.clear(), held_.clear();
         put({parcel::reset, {}, {}});
         reset_ = true;
     }
