@@ -1,8 +1,11 @@
 // Runs many small programs of tasks, time-outs and faults on simulated lines, each drawn from a seed, and checks that no
 // byte is lost, doubled or changed, that every end is told rightly, and that nothing hangs. `explore --help`.
 
+#include <unistd.h>
+
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +14,14 @@
 
 namespace explore {
 
+std::uint64_t at_work = 0;
+/// Says which seed it was that broke the process, or that did not end within a minute.
+void say_seed(int number) {
+    std::fprintf(stderr, "explore: signal %d at seed %llu\n", number, static_cast<unsigned long long>(at_work));
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+}
+
 /// Faults of the line on what one side sends.
 void disturb(world& w, hw::test::faults& line, flow& sent, bool tls) {
     hw::test::random& c = w.choice;
@@ -18,7 +29,10 @@ void disturb(world& w, hw::test::faults& line, flow& sent, bool tls) {
     if (c.one_in(4)) line.jitter(w.below(20ms));
     if (c.one_in(4)) line.cut(1 + c.below(c.one_in(2) ? 20 : 2'000));
     if (c.one_in(6)) line.window(1 + c.below(c.one_in(2) ? 100 : 100'000));
-    if (c.one_in(8)) line.bandwidth(50'000 + c.below(10'000'000)), sent.may_be_cut = true;  // too slow for the last 2 s
+    if (c.one_in(8)) {
+        line.bandwidth(50'000 + c.below(10'000'000));
+        w.flows[0].may_reset = w.flows[1].may_reset = true;  // where it is too slow for the last 2 s
+    }
     if (!c.one_in(4)) return;
     const std::uint64_t bytes = (tls ? 1'000 : 0) + c.below(c.one_in(2) ? 3'000 : 60'000);
     switch (c.below(5)) {
@@ -31,19 +45,26 @@ void disturb(world& w, hw::test::faults& line, flow& sent, bool tls) {
 }
 
 /// What must hold of one direction when both sides have ended.
-void check_end(const flow& f, const flow& other, bool tls) {
+void check_end(const flow& f, const flow& other, bool tls, bool reader_closing) {
     const std::string counts = std::to_string(f.received) + " of " + std::to_string(f.accepted) + " bytes";
     if (f.received > f.accepted) throw violation{"more was read than was written: " + counts};
     // A plain line cut short looks like one that has ended; TLS never does.
     const bool end_is_whole = tls || !f.may_be_cut;
     if (f.read_to_end && end_is_whole && f.received != f.accepted) throw violation{"a proper end was read after " + counts};
     if (f.read_to_end && tls && !f.ended_by_writer) throw violation{"a proper end was read that nobody wrote"};
+    if (f.write_error) {
+        const hw::error_info& e = *f.write_error;
+        const bool gone = e.code().category() == std::system_category() && (e.code().value() == ECONNRESET || e.code().value() == EPIPE);
+        const bool stalled = e == hw::errc::timed_out && e.doing() == hw::phase::write;
+        const bool engine = tls && (e == hw::errc::tls_failure || e == hw::errc::truncated) && (other.may_be_cut || other.may_reset || !other.ended_by_writer);
+        if (!(gone && (f.may_reset || f.may_be_cut)) && !stalled && !engine) throw violation{"a write failed for no reason: " + e.message()};
+    }
     if (!f.read_error) return;
     const hw::error_info& e = *f.read_error;
     const bool reset = e.code().category() == std::system_category() && (e.code().value() == ECONNRESET || e.code().value() == EPIPE);
     // A writer whose own reading was cut short within a record gives its peer an alert about that.
     const bool alert = e == hw::errc::tls_failure && other.may_be_cut;
-    const bool allowed = e == hw::errc::closed || alert || (reset && f.may_reset) ||
+    const bool allowed = (e == hw::errc::closed && reader_closing) || alert || (reset && f.may_reset) ||
                          (e == hw::errc::truncated && (f.may_be_cut || f.may_reset || !f.ended_by_writer));
     if (!allowed) throw violation{"a read failed for no reason: " + e.message() + " after " + counts};
 }
@@ -66,8 +87,10 @@ hw::task<> secure(world& w, hw::any_stream plain, side& me, const tls_setup& tls
 
 /// Runs the schedule of one seed. Throws violation. Gives the fingerprint of the run.
 std::uint64_t explore_one(std::uint64_t seed, const tls_setup* tls, tally& counts, bool trace) {
-    world w{seed, counts};
+    at_work = seed, ::alarm(60);
     hw::test::reactor r{hw::test::reactor_options{.seed = seed, .time_limit = 2000h, .trace = trace}};
+    world w{seed, counts, r};
+    w.tls = tls != nullptr;
     try {
         auto [near, far] = hw::test::stream_pair(r);
         disturb(w, near, w.flows[0], tls != nullptr);
@@ -93,10 +116,10 @@ std::uint64_t explore_one(std::uint64_t seed, const tls_setup* tls, tally& count
                 if (may_stall) static_cast<void>(r.run(hw::as_result(hw::with_timeout(1000h, std::move(both)))));
                 else r.run(std::move(both));
             } catch (const hw::error& e) {
-                throw violation{std::string{"it hangs: "} + e.what()};
+                throw violation{std::string{"it hangs, or an error got out: "} + e.what()};
             }
-            check_end(w.flows[0], w.flows[1], tls != nullptr);
-            check_end(w.flows[1], w.flows[0], tls != nullptr);
+            check_end(w.flows[0], w.flows[1], tls != nullptr, w.sides[1].closing);
+            check_end(w.flows[1], w.flows[0], tls != nullptr, w.sides[0].closing);
         }
     } catch (...) {
         for (side& s : w.sides) s.line = hw::any_stream{};
@@ -147,6 +170,8 @@ bool explore_many(std::uint64_t first, std::uint64_t count, const tls_setup* tls
 int main(int argc, char** argv) {
     using namespace explore;
     arguments of;
+    for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGALRM}) std::signal(number, say_seed);
+    std::setvbuf(stdout, nullptr, _IOLBF, 1 << 12);
     for (int i = 1; i < argc; ++i) {
         const std::string_view name = argv[i];
         const auto number = [&](std::uint64_t& into) {

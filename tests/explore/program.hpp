@@ -25,9 +25,9 @@ template <class T> bool reads_on(world& w, side& me, const hw::result<T>& r, std
 
 /// Reads on the stream itself, with each kind of read.
 inline hw::task<> read_plainly(world& w, side& me) {
-    std::vector<std::byte> buffer(1 + w.choice.below(w.choice.one_in(8) ? 70'000 : 3'000));
+    std::vector<std::byte> buffer(1 + w.choice.below(w.choice.one_in(4) ? 300'000 : 3'000));
     while (!co_await is_over()) {
-        if (w.choice.one_in(8)) co_await hw::sleep_for(w.below(20ms));
+        if (w.choice.one_in(8)) co_await pause(w, w.below(20ms));
         const std::size_t size = 1 + static_cast<std::size_t>(w.choice.below(buffer.size()));
         const auto kind = w.choice.below(3);
         if (kind == 0) {
@@ -54,7 +54,7 @@ inline hw::task<> read_buffered(world& w, side& me) {
     hw::buffered in{me.line};
     std::vector<std::byte> buffer(4'000);
     while (!co_await is_over()) {
-        if (w.choice.one_in(8)) co_await hw::sleep_for(w.below(20ms));
+        if (w.choice.one_in(8)) co_await pause(w, w.below(20ms));
         const auto kind = w.choice.below(3);
         if (kind == 0) {
             const auto n = co_await hw::as_result(disturbed(w, in.fill()));
@@ -118,13 +118,67 @@ inline hw::task<> read_through_channel(world& w, side& me) {
     if (!ended) hw::throw_error(ended.error());
 }
 
+/// Reads through a generator, which goes on after each stop of a next().
+inline hw::generator<std::vector<std::byte>> chunks(side& me, hw::result<std::size_t>& last) {
+    std::vector<std::byte> buffer(3'000);
+    for (;;) {
+        last = co_await hw::as_result(me.line.read_some(hw::mutable_buffer{buffer.data(), buffer.size()}));
+        std::vector<std::byte> got{buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(last ? *last : last.error().transferred())};
+        co_yield std::move(got);
+    }
+}
+inline hw::task<> read_generated(world& w, side& me) {
+    hw::result<std::size_t> last = std::size_t{1};
+    auto all = chunks(me, last);
+    while (!co_await is_over()) {
+        auto some = co_await hw::as_result(disturbed(w, all.next()));
+        if (!some && !was_stopped(some)) throw violation{"next: " + some.error().message()};
+        if (!some) continue;  // refused: the body was left as it is
+        if (!*some) throw violation{"next: the generator ended"};
+        me.in->check(**some, "a generator");
+        if (!reads_on(w, me, last, (*some)->size(), last && *last == 0)) co_return;
+    }
+}
+
+/// Takes permits under stops: never more than there are, and all are back in the end.
+inline hw::task<> hold_some(world& w, hw::semaphore& of, std::size_t& held) {
+    struct count {
+        std::size_t& all;
+        std::size_t mine;
+        ~count() { all -= mine; }
+    };
+    for (int i = 0; i < 4 && !co_await is_over(); ++i) {
+        const std::size_t k = 1 + static_cast<std::size_t>(w.choice.below(3));
+        auto got = co_await hw::as_result(disturbed(w, of.hold(k)));
+        if (!got) continue;
+        const count in{held, k};
+        if ((held += k) > 3) throw violation{"semaphore: more permits are held than there are"};
+        static_cast<void>(co_await hw::as_result(pause(w, w.below(5ms))));
+    }
+}
+inline hw::task<> share(world& w) {
+    hw::semaphore of{3};
+    std::size_t held = 0;
+    auto all = [&](hw::scope& s) {
+        for (int i = 0; i < 4; ++i) s.spawn(hold_some, std::ref(w), std::ref(of), std::ref(held));
+    };
+    const auto ended = co_await hw::as_result(hw::with_scope(all));
+    if (of.available() != 3) throw violation{"semaphore: permits were lost"};
+    if (!ended) hw::throw_error(ended.error());
+}
+
 /// Writes `budget` bytes; several writers of a side take turns by the mutex. What a write says that it took is what
 /// the reader must get.
 inline hw::task<> write_some(world& w, side& me, hw::mutex& turn, std::size_t budget) {
-    const std::size_t most = w.choice.one_in(10) ? 400'000 : 3'000;
+    const std::size_t most = w.choice.one_in(budget > 50'000 ? 2 : 10) ? 400'000 : 3'000;
     while (budget > 0 && !co_await is_over()) {
-        if (w.choice.one_in(6)) co_await hw::sleep_for(w.below(20ms));
+        if (w.choice.one_in(6)) co_await pause(w, w.below(20ms));
         auto mine = co_await hw::as_result(disturbed(w, turn.lock()));
+        if (mine && me.out->writers++ != 0) throw violation{"lock: two have it"};
+        struct leave {
+            flow* of;
+            ~leave() { if (of) --of->writers; }
+        } const at_end{mine ? me.out : nullptr};
         if (!mine) {
             if (was_stopped(mine)) continue;
             throw violation{"lock: " + mine.error().message()};
@@ -139,19 +193,30 @@ inline hw::task<> write_some(world& w, side& me, hw::mutex& turn, std::size_t bu
         if (took > size || (n && took != size)) throw violation{"write: it took " + std::to_string(took) + " of " + std::to_string(size) + " bytes"};
         me.out->accepted += took;
         budget -= took;
-        if (!n && !was_stopped(n)) co_return;  // the line is broken: end_of_schedule() looks whether it may be
-        if (w.choice.one_in(10)) static_cast<void>(co_await hw::as_result(disturbed(w, me.line.flush())));
+        if (!n && !was_stopped(n)) {
+            me.out->write_error = n.error();  // the line is broken: check_end() looks whether it may be
+            co_return;
+        }
+        if (!w.choice.one_in(10)) continue;
+        const auto flushed = co_await hw::as_result(disturbed(w, me.line.flush()));
+        if (flushed && !w.tls && me.line.unsent() != 0) throw violation{"flush: it ended with " + std::to_string(me.line.unsent()) + " bytes unsent"};
+        if (!flushed && !was_stopped(flushed)) {
+            me.out->write_error = flushed.error();
+            co_return;
+        }
     }
 }
 
 inline hw::task<> write_side(world& w, side& me) {
     hw::mutex turn;
-    const std::size_t budget = static_cast<std::size_t>(w.choice.below(w.choice.one_in(12) ? 900'000 : 20'000));
+    const std::size_t budget = static_cast<std::size_t>(w.choice.below(w.choice.one_in(6) ? 900'000 : 20'000));
     auto writers = [&](hw::scope& all) {
         const auto count = 1 + w.choice.below(3);
         for (std::uint64_t i = 0; i < count; ++i) all.spawn(write_some, std::ref(w), std::ref(me), std::ref(turn), budget / count);
     };
+    if (w.choice.one_in(4)) me.line.set_write_timeout(1ms + w.below(2s));
     co_await hw::with_scope(writers);
+    if (&me == &w.sides[0] && w.choice.one_in(4)) co_return;  // the side may leave with a last word, see run_side()
     if (!w.choice.one_in(4)) {
         me.out->ended_by_writer = true;
         while (was_stopped(co_await hw::as_result(disturbed(w, me.line.shutdown_send()))) && !co_await is_over()) co_await hw::yield();
@@ -164,11 +229,18 @@ inline hw::task<> write_side(world& w, side& me) {
     }
 }
 
+inline hw::task<> begin_late(world& w, side& me, hw::duration by, hw::task<> (*read)(world&, side&)) {
+    if (by != hw::duration::zero()) co_await pause(w, by);
+    co_await read(w, me);
+}
+
 /// Both directions of one side, and then its end.
 inline hw::task<> run_side(world& w, side& me) {
-    const auto style = w.choice.below(3);
+    const auto style = w.choice.below(4);
+    const auto late = w.choice.one_in(8) ? w.below(3s) : hw::duration::zero();
     auto both = [&](hw::scope& all) {
-        all.spawn(style == 0 ? read_plainly : style == 1 ? read_buffered : read_through_channel, std::ref(w), std::ref(me));
+        all.spawn(begin_late, std::ref(w), std::ref(me), late, style == 0 ? read_plainly : style == 1 ? read_buffered : style == 2 ? read_generated : read_through_channel);
+        if (w.choice.one_in(4)) all.spawn(share, std::ref(w));
         all.spawn(write_side, std::ref(w), std::ref(me));
         if (w.choice.one_in(6)) all.spawn(stop_after, w.below(10s), std::ref(all));
         if (w.choice.one_in(6)) all.spawn(throw_after, w.below(10s));
@@ -180,6 +252,11 @@ inline hw::task<> run_side(world& w, side& me) {
     }
     // A side that leaves while the other still writes resets the line, as the kernel does.
     if (!me.in->read_to_end) me.in->may_reset = me.out->may_reset = true;
+    if (me.in->read_to_end && !me.out->ended_by_writer && !me.out->write_error) {
+        const std::vector<std::byte> bytes = me.out->next(1 + static_cast<std::size_t>(w.choice.below(50'000)));
+        const auto n = co_await hw::as_result(me.line.write(bytes));
+        me.out->accepted += n ? *n : n.error().transferred();
+    }
     if (w.choice.one_in(2)) {
         me.out->ended_by_writer = true;
         static_cast<void>(co_await hw::as_result(disturbed(w, me.line.close())));

@@ -38,6 +38,8 @@ struct flow {
     bool ended_by_writer = false;              // shutdown_send() or close() was begun
     bool read_to_end = false;                  // the reader saw the proper end
     std::optional<hw::error_info> read_error;  // or this
+    std::optional<hw::error_info> write_error;
+    int writers = 0;  // that have the mutex
     bool may_be_cut = false, may_reset = false, may_stall = false;  // by a fault of the line, or a side that left early
 
     /// Writes what stands from `position` on to `into`.
@@ -76,7 +78,7 @@ struct side {
 };
 
 struct world {
-    world(std::uint64_t seed, tally& of) : choice{~seed}, counts{of} {
+    world(std::uint64_t seed, tally& of, const hw::test::reactor& r) : choice{~seed}, counts{of}, on{&r} {
         for (flow& f : flows) f.key = choice.next();
         sides[0] = {"near", {}, &flows[1], &flows[0]};
         sides[1] = {"far", {}, &flows[0], &flows[1]};
@@ -85,14 +87,27 @@ struct world {
     /// Mostly around the time in which things happen, sometimes long.
     hw::duration a_while() { return choice.one_in(4) ? hw::duration::zero() : choice.one_in(5) ? below(3s) : below(20ms); }
 
+    /// In a calm world most operations wait undisturbed, so that one that is never woken is a deadlock and not a time-out.
+    std::uint64_t way() { return calm && !choice.one_in(6) ? 0 : choice.below(10); }
+
     hw::test::random choice;
     tally& counts;
+    bool calm = choice.one_in(3);
+    const hw::test::reactor* on;
     std::array<flow, 2> flows;
     std::array<side, 2> sides;
+    bool tls = false;
 };
 
 template <class T> bool was_stopped(const hw::result<T>& r) {
     return !r && (r.error() == hw::errc::cancelled || (r.error() == hw::errc::timed_out && r.error().doing() == hw::phase::none));
+}
+
+/// Sleeps, and looks at the clock.
+inline hw::task<> pause(world& w, hw::duration d) {
+    const hw::time_point until = w.on->now() + d;
+    co_await hw::sleep_for(d);
+    if (w.on->now() != until) throw violation{"a sleep took another time than it was given"};
 }
 
 template <class Op> hw::task<> into(Op op, std::optional<hw::result<hw::await_result_t<Op>>>& result) { result.emplace(co_await hw::as_result(std::move(op))); }
@@ -111,23 +126,25 @@ template <class Op> hw::operation<hw::await_result_t<Op>> disturbed(world& w, Op
     using T = hw::await_result_t<Op>;
     using result = hw::result<T>;
     ++w.counts.operations;
-    const auto way = w.choice.below(9);
+    const auto way = w.way();
+    const hw::time_point began = w.on->now();
+    hw::duration limit = hw::duration::max();
+    const auto a_while = [&] { return limit = w.a_while(); };
     result ended{hw::errc::cancelled};
     if (way <= 1) {
         ended = co_await hw::as_result(std::move(op));
     } else if (way <= 3) {
-        ended = co_await hw::as_result(hw::with_timeout(w.a_while(), std::move(op)));
+        ended = co_await hw::as_result(hw::with_timeout(a_while(), std::move(op)));
     } else if (way == 4) {
-        const auto limit = w.a_while();
-        auto race = co_await hw::when_any(std::move(op), hw::sleep_for(limit));
+        auto race = co_await hw::when_any(std::move(op), hw::sleep_for(a_while()));
         if (auto& first = std::get<0>(race.results)) ended = *std::move(first);
         if (race.index == 1 && ended) ++w.counts.finished_although_stopped;
     } else if (way <= 6) {
         std::optional<result> kept;
         auto children = [&](hw::scope& all) {
             all.spawn(into<Op>, std::move(op), std::ref(kept));
-            if (way == 5) all.spawn(stop_after, w.a_while(), std::ref(all));
-            else all.spawn(throw_after, w.a_while());
+            if (way == 5) all.spawn(stop_after, a_while(), std::ref(all));
+            else all.spawn(throw_after, a_while());
         };
         try {
             co_await hw::with_scope(children);
@@ -138,14 +155,24 @@ template <class Op> hw::operation<hw::await_result_t<Op>> disturbed(world& w, Op
         }
         if (kept) ended = *std::move(kept);
     } else if (way == 7) {
-        ended = co_await hw::as_result(hw::shield(std::move(op), w.a_while()));
+        ended = co_await hw::as_result(hw::shield(std::move(op), a_while()));
+        if (!ended && ended.error() == hw::errc::cancelled) throw violation{"a shielded operation was stopped with its task"};
+    } else if (way == 9) {
+        // As the value of a scope whose child stops it, or throws after it.
+        auto body = [&](hw::scope& all) -> hw::task<std::optional<result>> {
+            all.spawn(stop_after, a_while(), std::ref(all));
+            co_return std::optional<result>{co_await hw::as_result(std::move(op))};
+        };
+        auto got = co_await hw::as_result(hw::with_scope(body));
+        if (got && *got) ended = std::move(**got);
+        else if (!got) ended = got.error();
     } else {
         try {
             if constexpr (std::is_void_v<T>) {
-                co_await hw::with_timeout(w.a_while(), std::move(op));
+                co_await hw::with_timeout(a_while(), std::move(op));
                 ended = result{};
             } else {
-                ended = result{co_await hw::with_timeout(w.a_while(), std::move(op))};
+                ended = result{co_await hw::with_timeout(a_while(), std::move(op))};
             }
         } catch (const hw::error& e) {
             ended = e.info();
@@ -153,6 +180,10 @@ template <class Op> hw::operation<hw::await_result_t<Op>> disturbed(world& w, Op
             ended = hw::error_info{hw::errc::cancelled}.with_transferred(c.transferred());
         }
     }
+    const hw::duration took = w.on->now() - began;
+    const bool timed = way == 2 || way == 3 || way == 7 || way == 8;
+    if (way >= 2 && way != 9 && limit != hw::duration::max() && took > limit) throw violation{"an operation took longer than its limit"};
+    if (timed && was_stopped(ended) && ended.error() == hw::errc::timed_out && took != limit) throw violation{"timed out before its time"};
     if (!ended && ended.error() == hw::errc::timed_out) ++w.counts.timed_out;
     if (!ended && ended.error() == hw::errc::cancelled) ++w.counts.cancelled;
     if (!ended && ended.error().transferred()) ++w.counts.partial;
