@@ -13,22 +13,9 @@ template <class T> class generator_promise final : public promise_base {
 public:
     generator<T> get_return_object(std::source_location made = std::source_location::current()) noexcept;
 
-    /// Hands over to who waits in next(); while that has not begun to wait, it sees value and end when resume() returns.
-    struct handover {
-        bool await_ready() const noexcept { return false; }
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<generator_promise> frame) const noexcept {
-            generator_promise& promise = frame.promise();
-            waiter* next = std::exchange(promise.consumer_, nullptr);
-            if (!next) return std::noop_coroutine();
-            if (next->handle) return next->handle;
-            promise.loop_->make_ready(*next);  // it may destroy this frame, so not from inside it
-            return std::noop_coroutine();
-        }
-        void await_resume() const noexcept {}
-    };
     template <class U = T>
         requires std::is_constructible_v<T, U&&>
-    handover yield_value(U&& value) {
+    hand_over yield_value(U&& value) {
         static_assert(std::is_lvalue_reference_v<U> || temporary_is_safe<std::remove_cvref_t<U>>,
                       "g++ before 13 destroys a temporary of this aggregate twice in a co_yield expression: give it a constructor, or "
                       "give the value a name and co_yield that");
@@ -37,17 +24,13 @@ public:
     }
     void return_void() const noexcept {}
     void unhandled_exception() noexcept { failure_ = std::current_exception(); }
-    handover final_suspend() const noexcept { return {}; }
 
     /// Runs the body to its next co_yield or its end, or to where it waits: then true.
     bool resume(const environment& env, waiter& w) {
         busy_ = true;
-        loop_ = env.loop;
         const auto frame = std::coroutine_handle<generator_promise>::from_promise(*this);
-        static_cast<void>(promise_base::start(frame, env, unused_));
-        if (value_ || frame.done()) return false;
-        consumer_ = &w;
-        return true;
+        run(frame, env);
+        return !value_ && !frame.done() && wait(w);
     }
     bool busy() const noexcept { return busy_; }
     outcome<std::optional<T>> take_value() {
@@ -62,9 +45,6 @@ private:
     std::optional<T> value_;
     std::exception_ptr failure_;
     bool busy_ = false;
-    scheduler* loop_ = nullptr;
-    waiter* consumer_ = nullptr;  // while it waits
-    waiter unused_;
 };
 
 template <class T> class next_operation {

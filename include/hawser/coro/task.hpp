@@ -27,7 +27,7 @@ public:
     static void operator delete(void* memory, std::size_t size) noexcept { frame_recycler::give(memory, size); }
 
     std::suspend_always initial_suspend() const noexcept { return {}; }
-    auto final_suspend() const noexcept { return final_awaiter{}; }
+    auto final_suspend() const noexcept { return hand_over{}; }
 
     template <class Op> auto await_transform(Op&& op, std::source_location where = std::source_location::current()) noexcept {
         static_assert(awaitable<Op>,
@@ -40,12 +40,8 @@ public:
 
     /// Runs the coroutine to its first real suspension. True if it is suspended and will make `w` ready.
     bool start(std::coroutine_handle<> frame, const environment& env, waiter& w) {
-        at_.env = env;
-        at_.self.handle = frame;
-        frame.resume();
-        if (frame.done()) return false;
-        continuation_ = &w;  // not before: a coroutine that ends at once must not resume its parent
-        return true;
+        run(frame, env);
+        return !frame.done() && wait(w);
     }
     bool started() const noexcept { return static_cast<bool>(at_.self.handle); }
 
@@ -68,12 +64,23 @@ protected:
     /// Keeps what the coroutine is called: g++ gives the line on which its body ends, clang the one on which it begins.
     void set_name(std::source_location made) noexcept { made_ = made; }
 
-private:
-    struct final_awaiter {
+    /// Runs the coroutine to where it suspends.
+    void run(std::coroutine_handle<> frame, const environment& env) {
+        at_.env = env;
+        at_.self.handle = frame;
+        frame.resume();
+    }
+    /// From now on hand_over() goes to `w`. Not before run(): a coroutine that need not wait must not resume its parent.
+    bool wait(waiter& w) noexcept {
+        continuation_ = &w;
+        return true;
+    }
+    /// Suspends the coroutine for good, or until run(), and goes on with who waits for it.
+    struct hand_over {
         bool await_ready() const noexcept { return false; }
         template <class Promise> std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
             promise_base& promise = frame.promise();
-            waiter* next = promise.continuation_;
+            waiter* next = std::exchange(promise.continuation_, nullptr);
             if (!next) return std::noop_coroutine();
             if (next->handle) return next->handle;
             promise.at_.env.loop->make_ready(*next);  // it may destroy this frame, so not from inside it
@@ -81,6 +88,8 @@ private:
         }
         void await_resume() const noexcept {}
     };
+
+private:
 
     position at_;
     waiter* continuation_ = nullptr;

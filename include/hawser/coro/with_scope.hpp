@@ -176,10 +176,11 @@ private:
 };
 
 /// `co_await with_scope(f)` calls `f(scope&)`, a plain function or one that returns a task, and ends when f and every
-/// child have ended. If f or a child throws, the others are stopped, all are joined, and the first error is
-/// rethrown; a child that ends with `cancelled` ends quietly. The value is f's. A stop of the awaiting task reaches
-/// f and all children, and comes out as `cancelled` if it cut one of them short and f gave no value. f is stored until then: a lambda with captures may be a coroutine here. The local variables of f
-/// end with f, before its children: let children refer to what was declared before with_scope, or spawn them with copies.
+/// child have ended. If f or a child throws, the others are stopped, all are joined, and the first error is rethrown; a
+/// child that ends with `cancelled` ends quietly. The value is f's. A stop of the awaiting task reaches f and all
+/// children, and comes out as `cancelled` if it cut one of them short and f gave no value. f is stored until then: a
+/// lambda with captures may be a coroutine here. The local variables of f end with f, before its children: let children
+/// refer to what was declared before with_scope, or spawn them with copies.
 template <class F> class [[nodiscard]] with_scope {
     using returned = std::invoke_result_t<F&, scope&>;
     static constexpr bool is_async = awaitable<returned>;
