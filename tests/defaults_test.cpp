@@ -5,6 +5,7 @@
 #include <hawser/hawser.hpp>
 #include <hawser/test/fake_backend.hpp>
 
+#include "support/descriptors.hpp"
 #include "support/doctest.hpp"
 #include "support/memory_stream.hpp"
 #include "support/sockets.hpp"
@@ -19,8 +20,6 @@ using hw::detail::op_kind;
 namespace {
 
 hw::time_point now() { return hw::reactor::current()->now(); }
-const int wire = fake_backend::descriptor(1);
-hw::tcp::stream scripted() { return hw::tcp::stream::make(*hw::reactor::current(), hw::detail::unique_fd{wire}, hw::endpoint::loopback(443), {}); }
 
 /// A TLS client at the other end of an accepted scripted descriptor.
 class scripted_client {
@@ -112,7 +111,7 @@ TEST_CASE("a peer that takes nothing") {
     fake_backend io;
     io.sends_complete = false;
     hw::test::run_on(io, []() -> hw::task<> {
-        hw::tcp::stream line = scripted();
+        hw::tcp::stream line = scripted_socket();
         const std::string text(1 << 20, 'x');
         const auto before = now();
         auto r = co_await hw::as_result(line.write(text));
@@ -238,7 +237,7 @@ TEST_CASE("a destroyed stream that is aborted waits for nothing, although its se
     io.sends_complete = io.cancels_complete = false;
     const auto before = io.now();
     hw::test::run_on(io, [](fake_backend& b) -> hw::task<> {
-        auto line = std::optional{scripted()};
+        auto line = std::optional{scripted_socket()};
         const auto core = line->core();
         co_await line->write("text");
         co_await hw::yield();
@@ -376,7 +375,7 @@ TEST_CASE("handshakes take turns") {
 TEST_CASE("input that nobody reads") {
     fake_backend io;
     hw::test::run_on(io, [](fake_backend& b) -> hw::task<> {
-        hw::tcp::stream line = scripted();
+        hw::tcp::stream line = scripted_socket();
         b.deliver(wire, std::string(1, 'x'));
         char first[1];
         co_await line.read_some(first);
@@ -419,7 +418,7 @@ TEST_CASE("a lent chunk") {
     fake_backend io;
     io.deliver(wire, std::string(40'000, 'x'));
     hw::test::run_on(io, []() -> hw::task<> {
-        hw::tcp::stream line = scripted();
+        hw::tcp::stream line = scripted_socket();
         auto chunk = co_await line.read();
         CHECK(chunk->size() == hw::defaults::lent_buffer_size);
     }());

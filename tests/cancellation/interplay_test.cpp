@@ -3,6 +3,7 @@
 #include <hawser/hawser.hpp>
 #include <hawser/test/fake_backend.hpp>
 
+#include "support/descriptors.hpp"
 #include "support/doctest.hpp"
 #include "tls/support.hpp"
 
@@ -12,10 +13,6 @@ using hw::test::fake_backend;
 
 namespace {
 
-const int wire = fake_backend::descriptor(1);
-hw::tcp::stream scripted() {
-    return hw::tcp::stream::make(*hw::reactor::current(), hw::detail::unique_fd{wire}, hw::endpoint::loopback(443), "example.test");
-}
 template <class F> void run_scripted(fake_backend& io, F&& body) { hw::test::run_on(io, body()); }
 
 /// How a read() ended.
@@ -35,7 +32,7 @@ TEST_SUITE("one stream, several tasks, and a stop") {
     TEST_CASE("a reader that was stopped takes nothing from the one that reads after it") {
         fake_backend io;
         run_scripted(io, [&]() -> hw::task<> {
-            hw::tcp::stream line = scripted();
+            hw::tcp::stream line = scripted_socket();
             ending stopped, next;
             auto body = [&](hw::scope& s) -> hw::task<> {
                 hw::stop_source stop;
@@ -56,7 +53,7 @@ TEST_SUITE("one stream, several tasks, and a stop") {
             CAPTURE(closes);
             fake_backend io;
             run_scripted(io, [&]() -> hw::task<> {
-                hw::tcp::stream line = scripted();
+                hw::tcp::stream line = scripted_socket();
                 ending woken, second;
                 auto body = [&](hw::scope& s) -> hw::task<> {
                     s.spawn([&]() -> hw::task<> { co_await lend(line, woken); });
@@ -80,7 +77,7 @@ TEST_SUITE("one stream, several tasks, and a stop") {
         for (const bool lends : {false, true}) {
             fake_backend io;
             run_scripted(io, [&]() -> hw::task<> {
-                hw::tcp::stream line = scripted();
+                hw::tcp::stream line = scripted_socket();
                 io.end(wire);
                 bool ended = false;
                 auto body = [&](hw::scope& s) -> hw::task<> {
@@ -103,7 +100,7 @@ TEST_SUITE("one stream, several tasks, and a stop") {
             fake_backend io;
             io.sends_complete = false;
             run_scripted(io, [&]() -> hw::task<> {
-                hw::tcp::stream line = scripted();
+                hw::tcp::stream line = scripted_socket();
                 co_await line.write("never sent");
                 hw::error_info why = hw::error_info::none();
                 auto body = [&](hw::scope& s) -> hw::task<> {
@@ -129,8 +126,8 @@ TEST_SUITE("one stream, several tasks, and a stop") {
     TEST_CASE("a stream that has outlived its reactor becomes no TLS stream on another") {
         hw::tcp::stream for_client, for_server;
         hw::run([](hw::tcp::stream& a, hw::tcp::stream& b) -> hw::task<> {
-            a = scripted();
-            b = scripted();
+            a = scripted_socket();
+            b = scripted_socket();
             co_return;
         }(for_client, for_server));
         hw::run([](hw::tcp::stream& a, hw::tcp::stream& b) -> hw::task<> {

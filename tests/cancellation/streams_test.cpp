@@ -5,7 +5,7 @@
 #include "table.hpp"
 
 #include "support/memory_stream.hpp"
-#include "tls/openssl_peer.hpp"
+#include "tls/scripted_server.hpp"
 
 using namespace hawser_test;
 using namespace std::chrono_literals;
@@ -13,10 +13,7 @@ using hw::test::fake_backend;
 
 namespace {
 
-const int wire = fake_backend::descriptor(1);
-hw::tcp::stream scripted_socket() {
-    return hw::tcp::stream::make(*hw::reactor::current(), hw::detail::unique_fd{wire}, hw::endpoint::loopback(443), "localhost");
-}
+
 
 /// What all kinds of stream rows work on.
 struct stream_world : world {
@@ -53,7 +50,7 @@ struct plain : stream_world {
     hw::tcp::stream stream;
 
     hw::task<> prepare() override {
-        stream = scripted_socket();
+        stream = scripted_socket("localhost");
         co_return;
     }
     hw::any_stream& line() override { return stream; }
@@ -68,39 +65,31 @@ struct tls : stream_world {
     static std::string late(std::string data) { return data; }
     static constexpr const char* ended_by_one_send = "cancelled";  // close_notify is a send of its own here
     hw::tls::stream stream;
-    openssl_peer peer{true, TLS1_3_VERSION};
-    std::size_t seen = 0;
+    scripted_server server{io};
 
-    bytes exchange() {
-        const std::string& sent = io.sent(wire);
-        const auto fresh = view(std::string_view{sent}.substr(seen));
-        seen = sent.size();
-        peer.receive(bytes{fresh.begin(), fresh.end()});
-        return peer.take_output();
-    }
     hw::task<> prepare() override {
-        io.when_idle([this] { io.deliver(wire, exchange()); });
+        io.when_idle([this] { server.deliver(server.exchange()); });
         auto config = client_config({});
-        stream = co_await hw::tls::handshake(scripted_socket(), "localhost", config);
+        stream = co_await hw::tls::handshake(scripted_socket("localhost"), "localhost", config);
         co_await stream.flush();
-        io.deliver(wire, exchange());
+        server.deliver(server.exchange());
         co_await hw::yield();
     }
     hw::any_stream& line() override { return stream; }
     void leave() override { stream = {}; }
     void deliver(std::string_view plaintext) override {
-        peer.write(plaintext);
-        io.deliver(wire, peer.take_output());
+        server.peer.write(plaintext);
+        server.deliver(server.peer.take_output());
     }
     void end() override {
-        SSL_shutdown(peer.line);
-        io.deliver(wire, peer.take_output());
+        SSL_shutdown(server.peer.line);
+        server.deliver(server.peer.take_output());
         io.end(wire);
     }
     std::string peer_got() override {
-        exchange();
-        CHECK_FALSE(peer.failed);
-        return peer.got;
+        server.exchange();
+        CHECK_FALSE(server.peer.failed);
+        return server.peer.got;
     }
 };
 
@@ -120,7 +109,7 @@ struct pumped : plain {
     hw::any_stream stream;
 
     hw::task<> prepare() override {
-        stream = hw::make_any_stream(own_stream{scripted_socket()});
+        stream = hw::make_any_stream(own_stream{scripted_socket("localhost")});
         co_return;
     }
     hw::any_stream& line() override { return stream; }

@@ -2,8 +2,6 @@
 // A table of operations, and what a stop, a completion and a failure may each do to them. A new operation is one more
 // row; table_test.cpp runs every row through every column.
 
-#include <dirent.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +16,7 @@
 #include <hawser/reactor/with_timeout.hpp>
 #include <hawser/test/fake_backend.hpp>
 
+#include "support/descriptors.hpp"
 #include "support/doctest.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -166,14 +165,6 @@ private:
 template <class World, class Op, class Show> void add(row r, Op, Show, const steps<World>& s) {
     r.make = [s]() -> std::unique_ptr<world> { return std::make_unique<case_of<World, Op, Show>>(s); };
     rows().push_back(std::move(r));
-}
-
-inline std::size_t open_descriptors() {
-    std::size_t n = 0;
-    DIR* directory = ::opendir("/proc/self/fd");
-    while (::readdir(directory)) ++n;
-    ::closedir(directory);
-    return n;
 }
 
 /// Text whose every part can be told from every other.

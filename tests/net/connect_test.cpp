@@ -1,7 +1,5 @@
 // tcp::connect: to one address and to many, its deadlines, its errors, and what it leaves behind.
 
-#include <dirent.h>
-
 #include <algorithm>
 #include <map>
 
@@ -11,6 +9,7 @@
 #include <hawser/reactor/with_timeout.hpp>
 #include <hawser/test/fake_backend.hpp>
 
+#include "support/descriptors.hpp"
 #include "support/doctest.hpp"
 #include "support/sockets.hpp"
 
@@ -21,8 +20,6 @@ using hw::errc;
 using hw::test::fake_backend;
 
 namespace {
-
-std::error_code system(int number) { return {number, std::system_category()}; }
 
 hw::endpoint at(std::string_view text) { return hw::endpoint::parse(text).value(); }
 
@@ -37,14 +34,6 @@ struct table : hw::resolver {
         query->finish(answer);
     }
 };
-
-std::size_t open_descriptors() {
-    std::size_t n = 0;
-    DIR* directory = ::opendir("/proc/self/fd");
-    while (::readdir(directory)) ++n;
-    ::closedir(directory);
-    return n;
-}
 
 /// A port on which nobody listens.
 hw::endpoint closed_port() {

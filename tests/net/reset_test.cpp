@@ -18,35 +18,6 @@ using hw::test::fake_backend;
 
 namespace {
 
-std::error_code system(int number) { return {number, std::system_category()}; }
-
-std::string pattern(std::size_t size) {
-    std::string text(size, '\0');
-    std::uint32_t x = 1;
-    for (char& c : text) {
-        x = x * 1664525 + 1013904223;
-        c = static_cast<char>(x >> 24);
-    }
-    return text;
-}
-
-/// What a plain TCP peer got, and how it ended: 0 is a FIN, ETIME two seconds of silence.
-struct ending {
-    std::string text;
-    int error = 0;
-};
-ending receive_end(const raw_socket& from) {
-    ending got;
-    char buffer[65536];
-    pollfd ready{from.fd(), POLLIN, 0};
-    while (::poll(&ready, 1, 2000) > 0) {
-        const ssize_t n = ::recv(from.fd(), buffer, sizeof buffer, 0);
-        if (n <= 0) return got.error = n == 0 ? 0 : errno, got;
-        got.text.append(buffer, static_cast<std::size_t>(n));
-    }
-    got.error = ETIME;
-    return got;
-}
 
 /// How sending on `to` fails at last: the news of a reset or of a peer that is gone.
 hw::task<std::error_code> error_of_sending(hw::any_stream& to) {
@@ -65,14 +36,14 @@ hw::task<std::size_t> fill(hw::any_stream& to) {
     co_return wrote.error().transferred();
 }
 
-void check_cut(const ending& got, std::size_t accepted) {
+void check_cut(const raw_socket::ending& got, std::size_t accepted) {
     CHECK(got.error == ECONNRESET);
     CHECK(got.text.size() < accepted);
     CHECK((got.text == bulk.substr(0, got.text.size())));
 }
 
 /// Runs `use(stream, peer)` and gives how it ended for the peer, which reads nothing before the reactor is gone.
-template <class F> ending seen_by_peer(hw::tcp::listen_options options, F use) {
+template <class F> raw_socket::ending seen_by_peer(hw::tcp::listen_options options, F use) {
     raw_socket other{-1};
     auto program = [&]() -> hw::task<> {
         auto [line, peer] = co_await with_raw_peer(options);
@@ -81,7 +52,7 @@ template <class F> ending seen_by_peer(hw::tcp::listen_options options, F use) {
         co_await use(mine, other);
     };
     hw::run(program());
-    return receive_end(other);
+    return other.receive_end();
 }
 
 /// Both ends of a real connection, for a stream on scripted completions.
@@ -164,7 +135,7 @@ TEST_SUITE("a reset by the peer") {
 TEST_SUITE("the peer of a stream sees a reset") {
     TEST_CASE("when close() could not send everything within its limit") {
         std::size_t accepted = 0;
-        const ending got = seen_by_peer(tight, [&](hw::tcp::stream& line, raw_socket&) -> hw::task<> {
+        const raw_socket::ending got = seen_by_peer(tight, [&](hw::tcp::stream& line, raw_socket&) -> hw::task<> {
             accepted = co_await fill(line);
             auto closed = co_await hw::as_result(line.close(10ms));
             CHECK(closed.error() == errc::timed_out);
@@ -173,7 +144,7 @@ TEST_SUITE("the peer of a stream sees a reset") {
     }
     TEST_CASE("also where shutdown_send() was begun before, whose FIN waits behind the bytes") {
         std::size_t accepted = 0;
-        const ending got = seen_by_peer(tight, [&](hw::tcp::stream& line, raw_socket&) -> hw::task<> {
+        const raw_socket::ending got = seen_by_peer(tight, [&](hw::tcp::stream& line, raw_socket&) -> hw::task<> {
             accepted = co_await fill(line);
             auto ended = co_await hw::as_result(hw::with_timeout(10ms, line.shutdown_send()));
             CHECK(ended.error() == errc::timed_out);
@@ -185,7 +156,7 @@ TEST_SUITE("the peer of a stream sees a reset") {
     TEST_CASE("when the reactor ended with bytes unsent in a stream that was kept") {
         hw::tcp::stream kept;
         std::size_t accepted = 0;
-        const ending got = seen_by_peer(tight, [&](hw::tcp::stream& line, raw_socket&) -> hw::task<> {
+        const raw_socket::ending got = seen_by_peer(tight, [&](hw::tcp::stream& line, raw_socket&) -> hw::task<> {
             accepted = co_await fill(line);
             kept = std::move(line);
         });
@@ -213,7 +184,7 @@ TEST_SUITE("the peer of a stream sees a reset") {
                 io.when_idle([&] { io.complete(*io.find(hw::detail::op_kind::send), c.result); });
             };
             hw::test::run_on(io, program());
-            CHECK(receive_end(peer).error == c.error);
+            CHECK(peer.receive_end().error == c.error);
         }
     }
 }
@@ -227,7 +198,7 @@ TEST_SUITE("the peer of a stream sees a FIN") {
                 CAPTURE(size);
                 hw::tcp::stream kept;
                 const std::string text = bulk.substr(0, size);
-                const ending got = seen_by_peer({}, [&](hw::tcp::stream& line, raw_socket& peer) -> hw::task<> {
+                const raw_socket::ending got = seen_by_peer({}, [&](hw::tcp::stream& line, raw_socket& peer) -> hw::task<> {
                     if (size) co_await line.write(text);
                     if (way == destroyed_at_once) peer.shutdown_send();  // else what is sent waits two seconds for that
                     else co_await line.flush();

@@ -13,6 +13,7 @@
 #include <hawser/reactor/with_timeout.hpp>
 #include <hawser/test/fake_backend.hpp>
 
+#include "support/descriptors.hpp"
 #include "support/doctest.hpp"
 #include "support/sockets.hpp"
 
@@ -24,7 +25,6 @@ using hw::test::fake_backend;
 
 namespace {
 
-std::error_code system(int number) { return {number, std::system_category()}; }
 hw::time_point now() { return hw::reactor::current()->now(); }
 
 hw::task<std::string> read_to_end(hw::any_stream& from) {
@@ -32,21 +32,7 @@ hw::task<std::string> read_to_end(hw::any_stream& from) {
     while (auto chunk = co_await from.read()) all += hw::as_text(*chunk);
     co_return all;
 }
-std::string pattern(std::size_t size) {
-    std::string text(size, '\0');
-    std::uint32_t x = 1;
-    for (char& c : text) {
-        x = x * 1664525 + 1013904223;
-        c = static_cast<char>(x >> 24);
-    }
-    return text;
-}
 
-const int wire = fake_backend::descriptor(1);
-/// A stream on a scripted descriptor.
-hw::tcp::stream scripted() {
-    return hw::tcp::stream::make(*hw::reactor::current(), hw::detail::unique_fd{wire}, hw::endpoint::loopback(443), "example.test");
-}
 template <class F> void run_scripted(fake_backend& io, F&& body) { hw::test::run_on(io, body()); }
 
 /// Small buffers, so that a peer that does not read is soon noticed.
@@ -255,7 +241,7 @@ TEST_SUITE("tcp::stream") {
             fake_backend io;
             std::string got;
             run_scripted(io, [&]() -> hw::task<> {
-                hw::tcp::stream line = scripted();
+                hw::tcp::stream line = scripted_socket();
                 co_await hw::with_scope([&](hw::scope& s) -> hw::task<> {
                     s.spawn([&]() -> hw::task<> {
                         if (lends) {
@@ -331,7 +317,7 @@ TEST_SUITE("tcp::stream") {
         io.sends_complete = false;
         const std::string text = pattern(400'000);
         run_scripted(io, [&]() -> hw::task<> {
-            hw::tcp::stream line = scripted();
+            hw::tcp::stream line = scripted_socket();
             line.set_write_timeout(10s);
             bool done = false;
             auto takes = [&]() -> hw::task<> {
@@ -357,7 +343,7 @@ TEST_SUITE("tcp::stream") {
         fake_backend io;
         io.sends_complete = false;
         run_scripted(io, [&]() -> hw::task<> {
-            hw::tcp::stream line = scripted();
+            hw::tcp::stream line = scripted_socket();
             line.set_write_timeout(1s);
             const std::string text = pattern(4 << 20);
             io.when_idle([&] { io.complete(*io.find(hw::detail::op_kind::send, wire), 1); });
@@ -561,7 +547,7 @@ TEST_SUITE("closing a tcp::stream") {
         io.sends_complete = false;
         const auto before = io.now();
         run_scripted(io, []() -> hw::task<> {
-            hw::tcp::stream line = scripted();
+            hw::tcp::stream line = scripted_socket();
             co_await line.write("never");
         });
         CHECK((io.now() - before == hw::defaults::close_timeout));
@@ -583,7 +569,7 @@ TEST_SUITE("closing a tcp::stream") {
             fake_backend io;
             io.sends_complete = false;
             run_scripted(io, [&]() -> hw::task<> {
-                hw::tcp::stream line = scripted();
+                hw::tcp::stream line = scripted_socket();
                 co_await line.write("accepted");
                 io.when_idle([&] { io.complete(*io.find(hw::detail::op_kind::send, wire), -EHOSTUNREACH); });
                 co_await hw::sleep_for(1ms);

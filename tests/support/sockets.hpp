@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <ostream>  // for doctest, which prints error codes
 #include <string>
@@ -17,6 +19,19 @@
 #include <hawser/reactor/run.hpp>
 
 namespace hawser_test {
+
+inline std::error_code system(int number) { return {number, std::system_category()}; }
+
+/// Text that does not repeat.
+inline std::string pattern(std::size_t size) {
+    std::string text(size, '\0');
+    std::uint32_t x = 1;
+    for (char& c : text) {
+        x = x * 1664525 + 1013904223;
+        c = static_cast<char>(x >> 24);
+    }
+    return text;
+}
 
 /// Two ends of one TCP connection over loopback; the first has connected, the second was accepted.
 inline hawser::task<std::pair<hawser::tcp::stream, hawser::tcp::stream>> tcp_pair(hawser::connect_options near = {}, hawser::tcp::listen_options far = {}) {
@@ -58,18 +73,24 @@ public:
         if (::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size())) std::abort();
     }
     void shutdown_send() const { ::shutdown(fd_, SHUT_WR); }
-    /// Up to the end, or an error; gives up after two seconds of silence.
-    std::string receive_all() const {
-        std::string all;
+    /// What came, and how it ended: 0 is a FIN, ETIME two seconds of silence.
+    struct ending {
+        std::string text;
+        int error = 0;
+    };
+    ending receive_end() const {
+        ending got;
         char buffer[65536];
         pollfd ready{fd_, POLLIN, 0};
         while (::poll(&ready, 1, 2000) > 0) {
             const ssize_t n = ::recv(fd_, buffer, sizeof buffer, 0);
-            if (n <= 0) break;
-            all.append(buffer, static_cast<std::size_t>(n));
+            if (n <= 0) return got.error = n == 0 ? 0 : errno, got;
+            got.text.append(buffer, static_cast<std::size_t>(n));
         }
-        return all;
+        got.error = ETIME;
+        return got;
     }
+    std::string receive_all() const { return receive_end().text; }
 
 private:
     int fd_;

@@ -35,8 +35,8 @@ public:
         if (!taken.empty()) BIO_read(out_, taken.data(), static_cast<int>(taken.size()));
         return taken;
     }
-    void receive(const bytes& wire) {
-        if (!wire.empty()) BIO_write(in_, wire.data(), static_cast<int>(wire.size()));
+    void receive(const bytes& ciphertext) {
+        if (!ciphertext.empty()) BIO_write(in_, ciphertext.data(), static_cast<int>(ciphertext.size()));
         drive();
     }
     void drive() {

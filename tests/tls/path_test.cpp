@@ -3,7 +3,7 @@
 #include <hawser/hawser.hpp>
 #include <hawser/test/fake_backend.hpp>
 
-#include "openssl_peer.hpp"
+#include "scripted_server.hpp"
 #include "support.hpp"
 
 using namespace hawser_test;
@@ -11,8 +11,6 @@ using namespace std::chrono_literals;
 using hw::test::fake_backend;
 
 namespace {
-
-const int wire = fake_backend::descriptor(1);
 
 /// Counts how often an operation wakes its waiter; that is how often a coroutine waiting for it would be resumed.
 template <class Op> class counted {
@@ -44,33 +42,12 @@ private:
     node own_;
 };
 
-/// A real OpenSSL server at the other end of a scripted socket.
-struct scripted_server {
-    fake_backend& io;
-    openssl_peer peer{true, TLS1_3_VERSION};
-    std::size_t seen = 0;
-
-    /// What the client has sent goes to the server; what the server has to say is given back.
-    bytes exchange() {
-        const std::string& sent = io.sent(wire);
-        const auto fresh = view(std::string_view{sent}.substr(seen));
-        seen = sent.size();
-        peer.receive(bytes{fresh.begin(), fresh.end()});
-        return peer.take_output();
-    }
-    void deliver(const bytes& ciphertext) { io.deliver(wire, ciphertext); }
-};
-
-hw::tcp::stream scripted_socket() {
-    return hw::tcp::stream::make(*hw::reactor::current(), hw::detail::unique_fd{wire}, hw::endpoint::loopback(443), "localhost");
-}
-
 /// The client's end after a complete handshake, before the server's tickets are delivered.
 hw::task<hw::tls::stream> connected(fake_backend& io, scripted_server& server) {
     // hello ->, <- hello .. finished, finished ->
     io.when_idle([&] { server.deliver(server.exchange()); });
     auto config = client_config({});
-    auto line = co_await hw::tls::handshake(scripted_socket(), "localhost", config);
+    auto line = co_await hw::tls::handshake(scripted_socket("localhost"), "localhost", config);
     co_return line;
 }
 
@@ -334,7 +311,7 @@ TEST_CASE("a handshake that nobody answers ends at its deadline, in virtual time
     auto body = [&]() -> hw::task<> {
         auto config = client_config({});
         const hw::time_point before = io.now();
-        auto line = co_await hw::as_result(hw::tls::handshake(scripted_socket(), "localhost", config));
+        auto line = co_await hw::as_result(hw::tls::handshake(scripted_socket("localhost"), "localhost", config));
         REQUIRE_FALSE(line);
         CHECK(line.error() == errc::timed_out);
         CHECK(line.error().message().find("localhost") != std::string::npos);

@@ -191,8 +191,8 @@ struct line_pair {
         settle([] { return ~std::size_t{0}; });
     }
     template <class Cut> static void carry(end& from, end& to, Cut cut) {
-        const bytes wire = from.take_output();
-        for (std::span<const std::byte> left{wire}; !left.empty();) {
+        const bytes ciphertext = from.take_output();
+        for (std::span<const std::byte> left{ciphertext}; !left.empty();) {
             const std::size_t limit = cut(), n = limit < left.size() ? limit : left.size();
             to.receive(left.first(n));
             left = left.subspan(n);
