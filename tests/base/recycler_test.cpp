@@ -10,6 +10,7 @@
 namespace {
 
 using small = hawser::detail::recycler<64, 2, 3, 512>;  // 64, 128, 256
+using stepped = hawser::detail::recycler<64, 1, 3, 512>;  // 64, 128, 192
 
 }  // namespace
 
@@ -20,6 +21,10 @@ TEST_SUITE("recycler") {
         static_assert(small::class_of(256) == 2 && small::class_of(257) == 3);
         static_assert(small::class_of(~std::size_t{0}) == 3);
         static_assert(small::class_of(0) == 0);
+        static_assert(stepped::size_of(0) == 64 && stepped::size_of(2) == 192);
+        static_assert(stepped::class_of(0) == 0 && stepped::class_of(64) == 0 && stepped::class_of(65) == 1);
+        static_assert(stepped::class_of(129) == 2 && stepped::class_of(192) == 2 && stepped::class_of(193) == 3);
+        static_assert(stepped::class_of(~std::size_t{0}) == 3);
     }
 
     TEST_CASE("memory is aligned, large enough and its own") {
@@ -75,6 +80,25 @@ TEST_SUITE("recycler") {
         CHECK(there == 0);
         CHECK(small::kept() == 64);
         small::drain();
+    }
+
+    TEST_CASE("variables of a thread may give and take after its lists are gone") {
+        struct late {
+            explicit late(std::size_t& to) : kept{&to} {}
+            ~late() {
+                small::give(small::take(64), 64);
+                *kept = small::kept();
+            }
+            std::size_t* kept;
+        };
+        std::size_t kept = 1;
+        std::thread{[&] {
+            thread_local late until_the_end{kept};  // made before the lists are first used, so destroyed after them
+            static_cast<void>(until_the_end);
+            small::give(small::take(64), 64);
+            CHECK(small::kept() == 64);
+        }}.join();
+        CHECK(kept == 0);
     }
 #endif
 }

@@ -61,7 +61,7 @@ struct plain : stream_world {
 };
 
 struct tls : stream_world {
-    static constexpr std::size_t much = 400'000;
+    static constexpr std::size_t much = 500'000;
     static std::string late(std::string data) { return data; }
     static constexpr const char* ended_by_one_send = "cancelled";  // close_notify is a send of its own here
     hw::tls::stream stream;

@@ -93,4 +93,32 @@ TEST_SUITE("operation") {
         CHECK_THROWS_AS(std::move(stopped).get(), cancelled);
         CHECK_THROWS_AS(static_cast<void>(std::move(thrown).take()), std::runtime_error);
     }
+
+    TEST_CASE("an outcome may be replaced by any other") {
+        using hawser::detail::outcome;
+        using tracked = manual::tracked;
+        using make_function = outcome<tracked> (*)();
+        const make_function makes[] = {
+            [] { return outcome<tracked>{}; },
+            [] { return outcome<tracked>{result<tracked>{tracked{7}}}; },
+            [] { return outcome<tracked>{result<tracked>{errc::closed}}; },
+            [] { return outcome<tracked>{std::make_exception_ptr(std::runtime_error{"x"})}; },
+        };
+        for (const auto from : makes) {
+            for (const auto to : makes) {
+                outcome<tracked> changed = from();
+                changed = to();
+                const outcome<tracked> same = to();
+                CHECK(changed.failed() == same.failed());
+                CHECK(changed.was_cancelled() == same.was_cancelled());
+                if (!changed.failed()) CHECK(std::move(changed).get().value == 7);
+                else CHECK_THROWS(std::rethrow_exception(changed.exception()));
+            }
+        }
+        CHECK(outcome<tracked>{}.was_cancelled());
+        CHECK(outcome<tracked>{}.take().error() == errc::cancelled);
+        CHECK_THROWS_AS(static_cast<void>(outcome<tracked>{}.get()), cancelled);
+        CHECK(tracked::alive == 0);
+        CHECK(tracked::wrong == 0);
+    }
 }

@@ -2,9 +2,10 @@
 // Views of bytes as arguments: what `write` and `read_some` accept.
 
 #include <cstddef>
-#include <span>
 #include <string_view>
 #include <type_traits>
+
+#include <hawser/base/slice.hpp>
 
 namespace hawser {
 
@@ -42,11 +43,15 @@ public:
     const std::byte* data() const noexcept { return bytes_.data(); }
     std::size_t size() const noexcept { return bytes_.size(); }
     bool empty() const noexcept { return bytes_.empty(); }
-    operator std::span<const std::byte>() const noexcept { return bytes_; }
+    template <class S>
+        requires std::is_same_v<S, std::span<const std::byte>>
+    operator S() const noexcept {
+        return S{bytes_.data(), bytes_.size()};
+    }
     const_buffer dropped(std::size_t n) const noexcept { return {data() + n, size() - n}; }
 
 private:
-    std::span<const std::byte> bytes_;
+    detail::slice<const std::byte> bytes_;
 };
 
 /// Room to receive into: an array, vector, string or span of one-byte elements. Refers to it; it must live until
@@ -66,14 +71,18 @@ public:
     std::byte* data() const noexcept { return bytes_.data(); }
     std::size_t size() const noexcept { return bytes_.size(); }
     bool empty() const noexcept { return bytes_.empty(); }
-    operator std::span<std::byte>() const noexcept { return bytes_; }
+    template <class S>
+        requires std::is_same_v<S, std::span<std::byte>>
+    operator S() const noexcept {
+        return S{bytes_.data(), bytes_.size()};
+    }
 
 private:
-    std::span<std::byte> bytes_;
+    detail::slice<std::byte> bytes_;
 };
 
 /// The bytes as text, for printing and parsing.
-inline std::string_view as_text(std::span<const std::byte> bytes) noexcept {
+inline std::string_view as_text(const_buffer bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

@@ -95,29 +95,27 @@ template <> class [[nodiscard]] result<void> {
 public:
     using value_type = void;
 
-    result() noexcept : error_{error_info::none()}, has_{true} {}
-    result(error_info error) noexcept : error_{std::move(error)}, has_{false} {}
-    result(errc code) noexcept : error_{code}, has_{false} {}
+    result() noexcept : result_{success{}} {}
+    result(error_info error) noexcept : result_{std::move(error)} {}
+    result(errc code) noexcept : result_{code} {}
 
-    bool has_value() const noexcept { return has_; }
-    explicit operator bool() const noexcept { return has_; }
+    bool has_value() const noexcept { return result_.has_value(); }
+    explicit operator bool() const noexcept { return result_.has_value(); }
     /// Throws `error` or `cancelled` if this is a failure.
-    void value() const {
-        if (!has_) throw_error(error_);
-    }
+    void value() const { static_cast<void>(result_.value()); }
     void operator*() const noexcept {}
-    const error_info& error() const noexcept { return error_; }
+    const error_info& error() const noexcept { return result_.error(); }
 
 #if defined(__cpp_lib_expected)
     operator std::expected<void, error_info>() const {
-        if (has_) return {};
-        return std::unexpected{error_};
+        if (has_value()) return {};
+        return std::unexpected{error()};
     }
 #endif
 
 private:
-    error_info error_;
-    bool has_;
+    struct success {};
+    result<success> result_;
 };
 
 }  // namespace hawser

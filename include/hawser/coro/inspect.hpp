@@ -59,7 +59,7 @@ public:
     void end_with(const std::source_location& where, duration waited) {
         end_ = " at ";
         say_place(where, end_);
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
+        const auto ms = waited.count() / 1'000'000;
         char text[32];
         std::snprintf(text, sizeof text, ", %lld.%03d s", static_cast<long long>(ms / 1000), static_cast<int>(ms % 1000));
         end_ += text;

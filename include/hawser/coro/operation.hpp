@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <exception>
+#include <new>
 #include <optional>
 #include <source_location>
 #include <type_traits>
@@ -55,43 +56,93 @@ inline bool is_cancelled(const std::exception_ptr& exception) noexcept {
 
 /// A value, an error_info, or an exception of any type: how a task ended.
 template <class T> class [[nodiscard]] outcome {
-public:
-    /// Of what has not ended yet.
-    outcome() noexcept : result_{errc::cancelled} {}
-    outcome(result<T> r) noexcept(std::is_nothrow_move_constructible_v<result<T>>) : result_{std::move(r)} {}
-    outcome(std::exception_ptr e) noexcept : exception_{std::move(e)}, result_{errc::cancelled} {}
+    struct no_value {};
+    using stored = std::conditional_t<std::is_void_v<T>, no_value, T>;
+    static constexpr bool moves_quietly = std::is_nothrow_move_constructible_v<stored>;
 
-    bool failed() const noexcept { return exception_ || !result_; }
+public:
+    /// Of what has not ended yet: it counts as cancelled.
+    outcome() noexcept {}
+    outcome(result<T> r) noexcept(moves_quietly) {
+        if (!r) make<content::error>(error_, r.error());
+        else if constexpr (std::is_void_v<T>) emplace();
+        else emplace(*std::move(r));
+    }
+    outcome(std::exception_ptr e) noexcept { make<content::exception>(exception_, std::move(e)); }
+    outcome(outcome&& other) noexcept(moves_quietly) { take_over(other); }
+    outcome& operator=(outcome&& other) noexcept(moves_quietly) {
+        clear();
+        take_over(other);
+        return *this;
+    }
+    ~outcome() { clear(); }
+
+    /// Makes the value of what has not ended yet.
+    template <class... From> void emplace(From&&... from) { make<content::value>(value_, std::forward<From>(from)...); }
+
+    bool failed() const noexcept { return has_ != content::value; }
     bool was_cancelled() const noexcept {
-        return exception_ ? is_cancelled(exception_) : !result_ && result_.error() == errc::cancelled;
+        if (has_ == content::exception) return is_cancelled(exception_);
+        return has_ == content::nothing || (has_ == content::error && error_ == errc::cancelled);
     }
     /// The value; throws what the operation threw.
     T get() && {
-        if (exception_) std::rethrow_exception(std::move(exception_));
-        return std::move(result_).value();
+        if (failed()) [[unlikely]] fail();
+        if constexpr (!std::is_void_v<T>) return std::move(value_);
     }
     /// The value or hawser's error; rethrows an exception of another type.
     result<T> take() && {
-        if (exception_) return info_of(exception_);
-        return std::move(result_);
+        if (has_ == content::exception) return info_of(exception_);
+        if (has_ != content::value) return has_ == content::error ? error_ : errc::cancelled;
+        if constexpr (std::is_void_v<T>) return {};
+        else return std::move(value_);
     }
     /// The failure as an exception, for a parent that rethrows it.
     std::exception_ptr exception() const noexcept {
-        if (exception_) return exception_;
+        if (has_ == content::exception) return exception_;
         try {
-            throw_error(result_.error());
+            throw_error(has_ == content::error ? error_ : errc::cancelled);
         } catch (...) {
             return std::current_exception();
         }
     }
 
 private:
-    std::exception_ptr exception_;
-    result<T> result_;
+    enum class content : unsigned char { nothing, value, error, exception };
+
+    template <content What, class U, class... From> void make(U& where, From&&... from) {
+        ::new (static_cast<void*>(&where)) U(std::forward<From>(from)...);
+        has_ = What;
+    }
+    void take_over(outcome& other) noexcept(moves_quietly) {
+        if (other.has_ == content::value) emplace(std::move(other.value_));
+        else if (other.has_ == content::error) make<content::error>(error_, other.error_);
+        else if (other.has_ == content::exception) make<content::exception>(exception_, std::move(other.exception_));
+    }
+    void clear() noexcept {
+        const content had = std::exchange(has_, content::nothing);
+        if (had == content::value) value_.~stored();
+        else if (had != content::nothing) [[unlikely]] clear_failure(had);
+    }
+    [[gnu::cold, gnu::noinline]] void clear_failure(content had) noexcept {
+        if (had == content::error) error_.~error_info();
+        else exception_.~exception_ptr();
+    }
+    [[noreturn, gnu::cold, gnu::noinline]] void fail() {
+        if (has_ == content::exception) std::rethrow_exception(std::move(exception_));
+        throw_error(has_ == content::error ? error_ : errc::cancelled);
+    }
+
+    union {
+        stored value_;
+        error_info error_;
+        std::exception_ptr exception_;
+    };
+    content has_ = content::nothing;
 };
 
-/// How a finished operation ended.
-template <class Op> outcome<typename Op::value_type> collect(Op& op) {
+/// How a finished operation ended: an outcome, or a reference to the one in a coroutine's frame.
+template <class Op> decltype(auto) collect(Op& op) {
     if constexpr (requires { op.collect(); }) return op.collect();
     else return outcome<typename Op::value_type>{op.take()};
 }

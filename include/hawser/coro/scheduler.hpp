@@ -2,6 +2,7 @@
 // The few functions through which coroutines reach the loop that runs them.
 
 #include <coroutine>
+#include <cstdint>
 
 #include <hawser/base/clock.hpp>
 #include <hawser/base/misuse.hpp>
@@ -39,6 +40,9 @@ public:
     /// About when this turn of the loop began, without asking the clock.
     time_point turn_time() const noexcept { return turn_time_; }
 
+    /// How often it has resumed a task or another waiter so far. Awaiting what has finished already resumes nothing.
+    std::uint64_t resumptions() const noexcept { return resumptions_; }
+
 protected:
     ~scheduler() = default;
 
@@ -54,6 +58,7 @@ protected:
         ready_tail_ = &ready_head_;
         while (w) {
             waiter* following = w->next;
+            ++resumptions_;
             if (w->handle) w->handle.resume();
             else w->run(*w);
             w = following;
@@ -70,6 +75,7 @@ private:
     waiter* ready_head_ = nullptr;
     waiter** ready_tail_ = &ready_head_;
     time_point turn_time_{};
+    std::uint64_t resumptions_ = 0;
     unsigned refusals_ = 0;
 };
 

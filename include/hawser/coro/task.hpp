@@ -18,14 +18,8 @@ namespace detail {
 // that it sees, used or not, with all that it calls, which made including hawser several times as slow.
 
 /// What every coroutine of hawser has: its environment, and who waits for its end.
-class promise_base {
+class promise_base : public recycled {
 public:
-    static void* operator new(std::size_t size) {
-        if (void* memory = frame_recycler::take(size)) return memory;
-        throw std::bad_alloc{};
-    }
-    static void operator delete(void* memory, std::size_t size) noexcept { frame_recycler::give(memory, size); }
-
     std::suspend_always initial_suspend() const noexcept { return {}; }
     auto final_suspend() const noexcept { return hand_over{}; }
 
@@ -100,7 +94,8 @@ private:
 template <class T> class outcome_promise : public promise_base {
 public:
     void unhandled_exception() noexcept { end_ = outcome<T>{std::current_exception()}; }
-    outcome<T> take_outcome() { return std::move(end_); }
+    /// Once, when it has ended.
+    outcome<T>&& take_outcome() noexcept { return std::move(end_); }
 
 protected:
     outcome<T> end_;
@@ -112,14 +107,14 @@ public:
     template <class U>
         requires std::is_convertible_v<U&&, T>
     void return_value(U&& value) {
-        this->end_ = outcome<T>{result<T>{static_cast<T>(std::forward<U>(value))}};
+        this->end_.emplace(static_cast<T>(std::forward<U>(value)));
     }
 };
 
 template <> class task_promise<void> final : public outcome_promise<void> {
 public:
     task<void> get_return_object(std::source_location made = std::source_location::current()) noexcept;
-    void return_void() noexcept { end_ = outcome<void>{result<void>{}}; }
+    void return_void() noexcept { end_.emplace(); }
 };
 
 template <class T> class operation_promise final : public outcome_promise<T> {
@@ -147,7 +142,7 @@ public:
     }
 
     bool start(const environment& env, waiter& w) { return frame_.promise().start(frame_, env, w); }
-    auto collect() { return frame_.promise().take_outcome(); }
+    auto&& collect() { return frame_.promise().take_outcome(); }
     auto take() { return frame_.promise().take_outcome().take(); }
     explicit operator bool() const noexcept { return static_cast<bool>(frame_); }
     void inspect(inspector& to) const { frame_.promise().inspect(to); }

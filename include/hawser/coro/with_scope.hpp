@@ -21,26 +21,92 @@ template <class F, class... Args> decltype(auto) invoke(F&& f, Args&&... args) {
 /// A spawned task: queued, then running, then reported to its scope and gone.
 class scope_child : public waiter, public list_node {
 public:
-    virtual ~scope_child() = default;
     virtual void inspect(inspector& to) const = 0;
 
 protected:
-    friend class hawser::scope;
-    virtual bool begin(const environment& env, waiter& w) = 0;  // false: ended at once
-    virtual std::exception_ptr end() noexcept = 0;               // what it threw, or null
-    scope* owner_ = nullptr;
+    ~scope_child() = default;
 };
 
-/// Holds the callable and its arguments until the frame made of them is gone.
-template <class F, class... Args> class spawned final : public scope_child {
-public:
-    template <class G, class... As> explicit spawned(G&& f, As&&... args) : f_{std::forward<G>(f)}, args_{std::forward<As>(args)...} {}
+template <class F, class... Args> class spawned;
 
-    static void* operator new(std::size_t size) {
-        if (void* memory = frame_recycler::take(size)) return memory;
-        throw std::bad_alloc{};
+template <class Op> struct return_stored {
+    Op op;
+    Op operator()() { return std::move(op); }
+};
+
+}  // namespace detail
+
+/// The children of one with_scope. Use it from its own thread, while with_scope runs.
+class scope {
+public:
+    scope() = default;
+    scope(const scope&) = delete;
+    scope& operator=(const scope&) = delete;
+
+    /// Starts `f(args...)`, which returns a task, as a child: queued behind what is ready now, none of it runs inside
+    /// this call. Callable and arguments are decayed and stored until the child's frame is gone, so lambdas with
+    /// captures are safe here. Throws std::bad_alloc. Children spawned after a stop start and see it at their first wait.
+    template <class F, class... Args> void spawn(F&& f, Args&&... args) {
+        using child = detail::spawned<std::decay_t<F>, std::decay_t<Args>...>;
+        add(*new child{*this, std::forward<F>(f), std::forward<Args>(args)...});
     }
-    static void operator delete(void* memory, std::size_t size) noexcept { frame_recycler::give(memory, size); }
+    /// The same for a task made already. Beware of lambda coroutines: their captures are not stored; pass the lambda.
+    template <awaitable Op>
+        requires(!std::is_lvalue_reference_v<Op>)
+    void spawn(Op&& op) {
+        spawn(detail::return_stored<Op>{std::move(op)});
+    }
+
+    /// Asks every child, and the body, to stop; with_scope then ends without an error of its own.
+    void request_stop() noexcept { stop_.request_stop(); }
+    bool stop_requested() const noexcept { return stop_.stop_requested(); }
+    /// Children that have not ended.
+    std::size_t size() const noexcept { return running_; }
+
+private:
+    template <class F> friend class with_scope;
+    template <class F, class... Args> friend class detail::spawned;
+
+    void open(const detail::environment& env, detail::waiter& parent) noexcept {
+        environment_ = {env.loop, stop_.get_token()};
+        parent_ = &parent;
+        stop_.follow(env.stop);
+    }
+    void add(detail::scope_child& child) noexcept {
+        ++running_;
+        children_.push_back(child);
+        environment_.loop->make_ready(child);
+    }
+    [[gnu::cold]] void fail(std::exception_ptr thrown) noexcept {
+        if (detail::is_cancelled(thrown)) {
+            saw_cancel_ = true;
+            return;
+        }
+        if (!error_) error_ = std::move(thrown);
+        stop_.request_stop();
+    }
+    void leave() noexcept {
+        if (--running_ == 0 && parent_waits_) environment_.loop->make_ready(*parent_);
+    }
+
+    detail::environment environment_{};
+    stop_source stop_;
+    detail::waiter* parent_ = nullptr;
+    detail::list<detail::scope_child> children_;
+    std::size_t running_ = 0;
+    bool parent_waits_ = false, saw_cancel_ = false;
+    std::exception_ptr error_;
+};
+
+namespace detail {
+
+/// Holds the callable and its arguments until the frame made of them is gone.
+template <class F, class... Args> class spawned final : public scope_child, public recycled {
+public:
+    template <class G, class... As> explicit spawned(scope& owner, G&& f, As&&... args)
+        : owner_{&owner}, f_{std::forward<G>(f)}, args_{std::forward<As>(args)...} {
+        run = [](waiter& w) noexcept { static_cast<spawned&>(w).begin(); };
+    }
 
 private:
     static constexpr bool by_value = std::is_invocable_v<F&, Args...>;
@@ -62,22 +128,29 @@ private:
             else return detail::invoke(f_, args...);
         }, args_);
     }
-    bool begin(const environment& env, waiter& w) override {
+    void begin() noexcept {
+        run = [](waiter& w) noexcept { static_cast<spawned&>(w).end(); };
         try {
-            return task_.emplace(make()).start(env, w);
+            if (task_.emplace(make()).start(owner_->environment_, *this)) return;
         } catch (...) {
             task_.reset();  // it has no end to collect
-            throw;
+            owner_->fail(std::current_exception());
         }
+        end();
     }
-    std::exception_ptr end() noexcept override {
+    void end() noexcept {
         try {
-            if (!task_) return nullptr;
-            auto how = detail::collect(*task_);
-            return how.failed() ? how.exception() : nullptr;
-        } catch (...) {
-            return std::current_exception();
+            if (task_) {
+                auto&& how = detail::collect(*task_);
+                if (how.failed()) [[unlikely]] owner_->fail(how.exception());
+            }
+        } catch (...) {  // of moving the value
+            owner_->fail(std::current_exception());
         }
+        scope& owner = *owner_;
+        unlink();
+        delete this;
+        owner.leave();
     }
 
     void inspect(inspector& to) const override {
@@ -85,95 +158,13 @@ private:
         else to.below([&] { to.say("a task that was spawned and has not started"); });
     }
 
+    scope* owner_;
     F f_;
     std::tuple<Args...> args_;
     std::optional<task_type> task_;
 };
 
-template <class Op> struct return_stored {
-    Op op;
-    Op operator()() { return std::move(op); }
-};
-
 }  // namespace detail
-
-/// The children of one with_scope. Use it from its own thread, while with_scope runs.
-class scope {
-public:
-    scope() = default;
-    scope(const scope&) = delete;
-    scope& operator=(const scope&) = delete;
-
-    /// Starts `f(args...)`, which returns a task, as a child: queued behind what is ready now, none of it runs inside
-    /// this call. Callable and arguments are decayed and stored until the child's frame is gone, so lambdas with
-    /// captures are safe here. Throws std::bad_alloc. Children spawned after a stop start and see it at their first wait.
-    template <class F, class... Args> void spawn(F&& f, Args&&... args) {
-        using child = detail::spawned<std::decay_t<F>, std::decay_t<Args>...>;
-        add(*new child{std::forward<F>(f), std::forward<Args>(args)...});
-    }
-    /// The same for a task made already. Beware of lambda coroutines: their captures are not stored; pass the lambda.
-    template <awaitable Op>
-        requires(!std::is_lvalue_reference_v<Op>)
-    void spawn(Op&& op) {
-        spawn(detail::return_stored<Op>{std::move(op)});
-    }
-
-    /// Asks every child, and the body, to stop; with_scope then ends without an error of its own.
-    void request_stop() noexcept { stop_.request_stop(); }
-    bool stop_requested() const noexcept { return stop_.stop_requested(); }
-    /// Children that have not ended.
-    std::size_t size() const noexcept { return running_; }
-
-private:
-    template <class F> friend class with_scope;
-
-    void open(const detail::environment& env, detail::waiter& parent) noexcept {
-        environment_ = {env.loop, stop_.get_token()};
-        parent_ = &parent;
-        stop_.follow(env.stop);
-    }
-    void add(detail::scope_child& child) noexcept {
-        child.owner_ = this;
-        child.run = [](detail::waiter& w) noexcept { static_cast<detail::scope_child&>(w).owner_->start(static_cast<detail::scope_child&>(w)); };
-        ++running_;
-        children_.push_back(child);
-        environment_.loop->make_ready(child);
-    }
-    void start(detail::scope_child& child) noexcept {
-        child.run = [](detail::waiter& w) noexcept { static_cast<detail::scope_child&>(w).owner_->finish(static_cast<detail::scope_child&>(w)); };
-        try {
-            if (child.begin(environment_, child)) return;
-        } catch (...) {
-            fail(std::current_exception());
-        }
-        finish(child);
-    }
-    void finish(detail::scope_child& child) noexcept {
-        if (std::exception_ptr thrown = child.end()) fail(std::move(thrown));
-        child.unlink();
-        delete &child;
-        leave();
-    }
-    void fail(std::exception_ptr thrown) noexcept {
-        if (detail::is_cancelled(thrown)) {
-            saw_cancel_ = true;
-            return;
-        }
-        if (!error_) error_ = std::move(thrown);
-        stop_.request_stop();
-    }
-    void leave() noexcept {
-        if (--running_ == 0 && parent_waits_) environment_.loop->make_ready(*parent_);
-    }
-
-    detail::environment environment_{};
-    stop_source stop_;
-    detail::waiter* parent_ = nullptr;
-    detail::list<detail::scope_child> children_;
-    std::size_t running_ = 0;
-    bool parent_waits_ = false, saw_cancel_ = false;
-    std::exception_ptr error_;
-};
 
 /// `co_await with_scope(f)` calls `f(scope&)`, a plain function or one that returns a task, and ends when f and every
 /// child have ended. If f or a child throws, the others are stopped, all are joined, and the first error is rethrown; a

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include <hawser/base/result.hpp>
+#include <hawser/base/slice.hpp>
 
 namespace hawser {
 
@@ -43,6 +44,9 @@ constexpr bool parse_decimal(std::string_view text, std::uint32_t largest, std::
 
 /// nullptr, or what is wrong with `text`; allocates nothing.
 const char* parse_ip(std::string_view text, ip_address& into) noexcept;
+
+/// The same as address.bytes().
+constexpr slice<const std::uint8_t> bytes_of(const ip_address& address) noexcept;
 
 }  // namespace detail
 
@@ -127,8 +131,12 @@ public:
     constexpr ip_address with_scope_id(std::uint32_t id) const noexcept { return is_v6_ ? v6(bytes_, id) : *this; }
 
     /// The 4 or 16 bytes in network order; valid as long as this object.
-    constexpr std::span<const std::uint8_t> bytes() const& noexcept { return {bytes_.data(), is_v6_ ? 16u : 4u}; }
+    template <class Span = std::span<const std::uint8_t>>  // a template, because making one is costly to compile
+    constexpr Span bytes() const& noexcept {
+        return {bytes_.data(), is_v6_ ? 16u : 4u};
+    }
     void bytes() const&& = delete;
+    friend constexpr detail::slice<const std::uint8_t> detail::bytes_of(const ip_address& a) noexcept;
 
     /// The canonical text of RFC 5952: lower case, the longest run of zero groups as "::", mapped addresses with
     /// their dotted quad. The zone is printed as a number, "fe80::1%2", which costs no system call.
@@ -148,6 +156,8 @@ private:
 };
 
 namespace detail {
+
+constexpr slice<const std::uint8_t> bytes_of(const ip_address& a) noexcept { return {a.bytes_.data(), a.is_v6_ ? 16u : 4u}; }
 
 inline const char* parse_dotted_quad(std::string_view text, std::uint8_t* into) noexcept {
     for (int i = 0; i < 4; ++i) {

@@ -59,7 +59,7 @@ public:
     /// See set_name_servers().
     template <class = void> void set_servers(std::string_view list) {
         open();
-        std::vector<ares_addr_port_node> servers;
+        std::string servers;  // as c-ares reads it: with a port, and IPv6 in brackets
         for (bool more = true; more;) {
             const std::size_t comma = list.find(',');
             const std::string_view item = list.substr(0, comma);
@@ -69,15 +69,11 @@ public:
                 throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, "the name servers",
                     quoted(item) + " is not an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"}};
             }
-            ares_addr_port_node& n = servers.emplace_back();
-            n.family = a->is_v4() ? AF_INET : AF_INET6;
-            std::memcpy(&n.addr, a->bytes().data(), a->bytes().size());
-            n.udp_port = n.tcp_port = e ? e->port() : 53;
+            servers.append(servers.empty() ? "" : ",").append((e ? *e : endpoint{*a, 53}).to_string());
             more = comma != list.npos;
             if (more) list.remove_prefix(comma + 1);
         }
-        for (std::size_t i = 1; i < servers.size(); ++i) servers[i - 1].next = &servers[i];
-        const int status = ::ares_set_servers_ports(channel_, servers.data());
+        const int status = ::ares_set_servers_ports_csv(channel_, servers.c_str());
         if (status == ARES_SUCCESS) return;
         if (status == ARES_ENOTIMP)
             throw error{error_info{make_error_code(errc::busy), phase::setup, "the name servers", "lookups are in progress: set them before"}};
@@ -168,7 +164,7 @@ private:
         timeval left{};
         if (!::ares_timeout(channel_, nullptr, &left)) return;
         // c-ares counts in its own clock: a millisecond more, so that its time has come when ours has.
-        const duration wait = std::chrono::seconds{left.tv_sec} + std::chrono::microseconds{left.tv_usec} + std::chrono::milliseconds{1};
+        const duration wait{left.tv_sec * 1'000'000'000 + left.tv_usec * 1000 + 1'000'000};
         loop_.set_timer(timer_, deadline_after(loop_.now(), wait));
     }
 

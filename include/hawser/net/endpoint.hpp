@@ -117,7 +117,7 @@ inline endpoint to_endpoint(const raw_address& a) noexcept {
 /// The socket address that bind(2) and connect(2) take.
 inline raw_address to_raw(const endpoint& e) noexcept {
     raw_address raw;
-    const auto bytes = e.address().bytes();
+    const auto bytes = bytes_of(e.address());
     if (e.address().is_v4()) {
         raw.v4.sin_family = AF_INET;
         raw.v4.sin_port = htons(e.port());

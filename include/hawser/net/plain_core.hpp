@@ -23,7 +23,7 @@ public:
         return {ref<transport>{&carrier()}, std::move(inbox_), ended_, end_error_};
     }
 
-    pull_status pull(std::span<std::byte> into, std::size_t& n) noexcept override {
+    pull_status pull(slice<std::byte> into, std::size_t& n) noexcept override {
         n = take(into, inbox_.view());
         inbox_.consume(n);
         const std::size_t fresh = take(into.subspan(n), lent_bytes_);
@@ -33,7 +33,7 @@ public:
         if (!ended_) return pull_status::starved;
         return end_error_ ? pull_status::failed : pull_status::ended;
     }
-    bool push(std::span<const_buffer>& pieces, std::size_t& n) noexcept override {
+    bool push(slice<const_buffer>& pieces, std::size_t& n) noexcept override {
         byte_queue& out = carrier().out();
         while (!failed_sending() && !pieces.empty() && out.size() < defaults::send_buffer_limit) {
             const std::size_t room = defaults::send_buffer_limit - out.size();
@@ -52,7 +52,7 @@ public:
     void end_output() noexcept override { carrier().shutdown_send(); }
 
 private:
-    void on_bytes(std::span<const std::byte> bytes) noexcept override {
+    void on_bytes(slice<const std::byte> bytes) noexcept override {
         lent_bytes_ = bytes;
         serve_reader();
         const bool kept = closed() || inbox_.append(lent_bytes_);
@@ -72,14 +72,14 @@ private:
     }
     void on_gone() noexcept override { fail_all(errc::no_reactor); }
 
-    static std::size_t take(std::span<std::byte> into, std::span<const std::byte> from) noexcept {
+    static std::size_t take(slice<std::byte> into, slice<const std::byte> from) noexcept {
         const std::size_t n = into.size() < from.size() ? into.size() : from.size();
         if (n) std::memcpy(into.data(), from.data(), n);
         return n;
     }
 
     byte_queue inbox_;
-    std::span<const std::byte> lent_bytes_;
+    slice<const std::byte> lent_bytes_;
     int end_error_ = 0, send_error_number_ = 0;
     bool ended_ = false, no_memory_ = false;
 };

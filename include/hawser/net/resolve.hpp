@@ -113,7 +113,7 @@ public:
     result<value_type> take() {
         if (answer_ || answer_.error() == errc::cancelled) return std::move(answer_);
         if (answer_.error() == errc::timed_out && answer_.error().detail().empty()) {
-            const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count();
+            const auto ms = timeout_.count() / 1'000'000;
             return failure(errc::timed_out, "no answer within " + std::to_string(ms) + " ms: check the network and the name "
                            "servers in /etc/resolv.conf, or raise resolve_options.timeout");
         }

@@ -69,7 +69,7 @@ private:
     int number_ = 0;
 };
 
-inline int whole_seconds(duration d) noexcept { return static_cast<int>(std::chrono::ceil<std::chrono::seconds>(d).count()); }
+inline int whole_seconds(duration d) noexcept { return static_cast<int>((d.count() + 999'999'999) / 1'000'000'000); }
 
 inline result<void> apply(const socket_options& o, int fd, phase doing, std::string_view peer) {
     option_setter to{fd};

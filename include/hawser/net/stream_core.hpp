@@ -13,26 +13,23 @@ class stream_core;
 struct stream_slot : stop_callback {
     waiter* parked = nullptr;
     stream_core* core = nullptr;
-    bool cancelled = false;
     error_info failure = error_info::none();
+    bool cancelled = false;
 };
 
 struct read_slot : stream_slot {
-    std::span<std::byte> into;  // empty: lend a buffer of the stream's
-    std::size_t moved = 0;
     bool lends = false;
+    slice<std::byte> into;  // empty: lend a buffer of the stream's
+    std::size_t moved = 0;
 };
 
-/// What waits for the peer to take something, and not for ever.
-struct sending_slot : stream_slot {
+/// What waits for the peer to take something, and not for ever: the timer is its own.
+struct sending_slot : stream_slot, timer {
     std::size_t moved = 0;
-    struct stall_timer : timer {
-        sending_slot* slot = nullptr;
-    } stall;
 };
 
 struct write_slot : sending_slot {
-    std::span<const_buffer> pieces;  // what is left of them
+    slice<const_buffer> pieces;  // what is left of them
 };
 
 struct flush_slot : sending_slot {};
@@ -45,9 +42,9 @@ public:
     // What a derived class does.
 
     /// Moves received bytes to `into`. `data`: n > 0; `starved`: more has to come first.
-    virtual pull_status pull(std::span<std::byte> into, std::size_t& n) noexcept = 0;
+    virtual pull_status pull(slice<std::byte> into, std::size_t& n) noexcept = 0;
     /// Accepts bytes of the pieces up to the send buffer's limit, and drops them there; false when the stream has failed.
-    virtual bool push(std::span<const_buffer>& pieces, std::size_t& n) noexcept = 0;
+    virtual bool push(slice<const_buffer>& pieces, std::size_t& n) noexcept = 0;
     /// Why pull or push failed.
     virtual error_info failure(phase doing, std::size_t transferred) const = 0;
     /// Says to the peer that nothing more will be sent, after what was accepted.
@@ -148,7 +145,7 @@ public:
         if (idle_stop_ && reader_ && carrier_->unsent() == 0) idle_stop_->request_stop();
     }
 
-    std::span<const std::byte> lent() const noexcept { return {lent_buffer_, lent_size_}; }
+    slice<const std::byte> lent() const noexcept { return {lent_buffer_, lent_size_}; }
 
     /// Pending operations get errc::closed; later ones too.
     void begin_close() noexcept {
@@ -242,7 +239,7 @@ protected:
     }
     bool failed_sending() const noexcept { return send_error_; }
 
-    static void drop(std::span<const_buffer>& pieces, std::size_t n) noexcept {
+    static void drop(slice<const_buffer>& pieces, std::size_t n) noexcept {
         while (!pieces.empty() && n >= pieces.front().size()) {
             n -= pieces.front().size();
             pieces = pieces.subspan(1);
@@ -260,7 +257,7 @@ private:
         if (!lent_buffer_) lent_buffer_ = static_cast<std::byte*>(buffer_recycler::take(defaults::lent_buffer_size));
         return lent_buffer_ != nullptr;
     }
-    std::span<std::byte> lent_room() const noexcept { return {lent_buffer_, defaults::lent_buffer_size}; }
+    slice<std::byte> lent_room() const noexcept { return {lent_buffer_, defaults::lent_buffer_size}; }
     void unlend() noexcept {
         if (lent_buffer_) buffer_recycler::give(lent_buffer_, defaults::lent_buffer_size);
         lent_buffer_ = nullptr;
@@ -270,17 +267,16 @@ private:
     void watch_stall(sending_slot& slot) noexcept {
         if (write_timeout <= duration::zero() || write_timeout == duration::max()) return;
         slot.core = this;
-        slot.stall.slot = &slot;
-        slot.stall.fire = [](timer& t) noexcept {
-            sending_slot& late = *static_cast<sending_slot::stall_timer&>(t).slot;
+        slot.fire = [](timer& t) noexcept {
+            sending_slot& late = static_cast<sending_slot&>(t);
             late.failure = error_info{make_error_code(errc::timed_out), phase::write, late.core->carrier_->peer(),
                                       "the peer does not read", late.moved};
             late.core->unpark(late);
         };
-        loop()->set_timer(slot.stall, deadline_after(loop()->now(), write_timeout));
+        loop()->set_timer(slot, deadline_after(loop()->now(), write_timeout));
     }
     void stop_stall_watch(sending_slot& slot) noexcept {
-        if (loop()) loop()->cancel_timer(slot.stall);
+        if (loop()) loop()->cancel_timer(slot);
     }
 
     ref<transport> carrier_;

@@ -77,13 +77,14 @@ public:
     bool start(const environment& env, waiter& w) {
         return begin(env, w, phase::read, core_ && core_->reading(), [this](waiter* p) { return core_->read(slot_, p); });
     }
-    result<value_type> take() {
+    template <class Lent = value_type>  // a template, because making a std::span is costly to compile
+    result<Lent> take() {
         if (slot_.cancelled && !core_->read_late(slot_)) return errc::cancelled;
         if (slot_.failure) return std::move(slot_.failure);
-        if (slot_.moved == 0) return value_type{};
+        if (slot_.moved == 0) return Lent{};
         core_->took_lent();
         if (core_->closed()) return errc::closed;  // and the buffer is gone
-        return value_type{core_->lent()};
+        return Lent{core_->lent()};
     }
     void inspect(inspector& to) const { say(to, "read from "); }
 };

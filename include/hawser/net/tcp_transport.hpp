@@ -41,7 +41,7 @@ public:
 
     void commit() noexcept override {
         if (!loop_ || send_error_ || dropped_) return;
-        if (filling_.size() >= defaults::send_buffer_limit) send_now();
+        if (filling_.size() >= send_mark) send_now();
         else loop_->defer(flush_);
     }
     std::size_t unsent() const noexcept override { return filling_.size() + flying_.size(); }
@@ -128,6 +128,7 @@ private:
         } else {
             flying_.consume(static_cast<std::size_t>(result));
             if (!flying_.empty()) start_send();
+            else if (filling_.size() >= send_mark) send_now();
             else if (!filling_.empty()) loop_->defer(flush_);
             if (sink_) sink_->on_room();
             shut_down_when_sent();

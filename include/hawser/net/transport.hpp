@@ -9,11 +9,15 @@
 
 namespace hawser::detail {
 
+/// So many bytes are worth a send of their own at once. One TLS record more still fits a send buffer; larger ones would
+/// not be recycled.
+inline constexpr std::size_t send_mark = defaults::send_buffer_limit - (std::size_t{17} << 10);
+
 /// The layer above a transport. Its functions are called from completions: they fill, mark and make ready.
 class transport_sink {
 public:
     /// Bytes have come; they are lent for the call and must all be taken.
-    virtual void on_bytes(std::span<const std::byte> bytes) noexcept = 0;
+    virtual void on_bytes(slice<const std::byte> bytes) noexcept = 0;
     /// No more will come: the peer's proper end (0), or an errno.
     virtual void on_end(int error) noexcept = 0;
     /// The kernel has taken some of what was being sent; there may be room for more.

@@ -5,7 +5,8 @@
 #include <sys/mman.h>
 
 #include <cstddef>
-#include <span>
+
+#include <hawser/base/slice.hpp>
 
 namespace hawser::detail {
 
@@ -48,7 +49,7 @@ public:
 
     explicit operator bool() const noexcept { return memory_ != nullptr; }
     unsigned count() const noexcept { return count_; }
-    std::span<const std::byte> view(unsigned id, std::size_t n) const noexcept {
+    slice<const std::byte> view(unsigned id, std::size_t n) const noexcept {
         return {buffers_ + std::size_t{id} * size_, n};
     }
     void give_back(unsigned id) noexcept {

@@ -6,9 +6,9 @@
 #include <sys/un.h>
 
 #include <cstddef>
-#include <span>
 
 #include <hawser/base/intrusive.hpp>
+#include <hawser/base/slice.hpp>
 
 namespace hawser::detail {
 
@@ -17,7 +17,7 @@ enum class op_kind : unsigned char { receive, send, accept, connect, poll };
 /// What the backend reports of an operation.
 struct completion {
     int result;                       ///< bytes, a descriptor or poll events; -errno on failure
-    std::span<const std::byte> data;  ///< receive: the bytes, lent until the completion function returns
+    slice<const std::byte> data;  ///< receive: the bytes, lent until the completion function returns
     bool more;                        ///< the operation goes on and will report again
 };
 
@@ -43,7 +43,7 @@ struct receive_op : op {
 /// Sends `data`, all of it where the kernel can; the result says how much.
 struct send_op : op {
     send_op() noexcept : op{op_kind::send} {}
-    std::span<const std::byte> data;
+    slice<const std::byte> data;
 };
 
 /// A socket address of any family that hawser uses.

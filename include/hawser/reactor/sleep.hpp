@@ -63,6 +63,23 @@ private:
     stop_node stop_;
 };
 
+class yield_operation {
+public:
+    using value_type = void;
+
+    bool start(const environment& env, waiter& w) noexcept {
+        stopped_ = env.stop.stop_requested();
+        if (stopped_) return env.refuse(w);
+        env.loop->make_ready(w);
+        return true;
+    }
+    result<void> take() noexcept { return stopped_ ? result<void>{errc::cancelled} : result<void>{}; }
+    void inspect(inspector& to) const { to.say("yield"); }
+
+private:
+    bool stopped_ = false;
+};
+
 }  // namespace detail
 
 /// Suspends the task for at least `d`, rounded up by at most 250 µs; a zero or negative `d` yields for one turn of the
@@ -76,7 +93,7 @@ template <class Duration> [[nodiscard]] auto sleep_until(std::chrono::time_point
     return detail::sleep_operation{std::chrono::time_point_cast<duration>(t)};
 }
 
-/// Lets every other ready task run first.
-[[nodiscard]] inline auto yield() noexcept { return detail::sleep_operation{duration::zero()}; }
+/// Lets every other ready task run first. Throws `cancelled` when the task is stopped.
+[[nodiscard]] inline auto yield() noexcept { return detail::yield_operation{}; }
 
 }  // namespace hawser

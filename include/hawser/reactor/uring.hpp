@@ -61,22 +61,16 @@ public:
     }
 
     void wait(time_point until) noexcept override {
-        restart_parked();
-        rearm_starved();
-        const bool idle = cancelled_.empty() && starved_.empty() && parked_.empty() && late_.empty() && ::io_uring_cq_ready(&ring_) == 0;
-        enter(idle ? until : time_point::min());
-        reap();
-        buffers_.publish();
-        while (!cancelled_.empty()) finish(cancelled_.pop_front(), {-ECANCELED, {}, false});
+        if (until != time_point::min() || !nothing_to_do()) exchange(until);
     }
 
     std::size_t in_flight() const noexcept override { return in_flight_; }
-    time_point now() const noexcept override { return std::chrono::time_point_cast<duration>(clock::now()); }
+    time_point now() const noexcept override { return clock::now(); }
     const char* name() const noexcept override { return "io_uring"; }
 
 private:
     static constexpr std::size_t scratch_size = 65536;
-    static constexpr duration wait_grain = std::chrono::microseconds{250};
+    static constexpr duration::rep wait_grain = 250'000;  // ns
 
     void set_up_ring(unsigned entries) {
         // Newest first; a kernel that does not know a flag answers EINVAL and gets the next set.
@@ -162,6 +156,27 @@ private:
         for (unsigned i = 0; i < buffers_.count() / 2 + 1 && !starved_.empty(); ++i) submit(starved_.pop_front());
     }
 
+    /// One round with the kernel.
+    [[gnu::noinline]] void exchange(time_point until) noexcept {
+        restart_parked();
+        rearm_starved();
+        const bool idle = cancelled_.empty() && starved_.empty() && parked_.empty() && late_.empty() && ::io_uring_cq_ready(&ring_) == 0;
+        enter(idle ? until : time_point::min());
+        reap();
+        buffers_.publish();
+        while (!cancelled_.empty()) finish(cancelled_.pop_front(), {-ECANCELED, {}, false});
+    }
+    /// Completions of ours that it delivers when it is entered.
+    bool kernel_has_work() const noexcept {
+        const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
+        return !deferred_taskrun_ || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    }
+    /// For a turn of tasks that only yield: nothing to hand to the kernel and nothing from it.
+    bool nothing_to_do() const noexcept {
+        return ::io_uring_sq_ready(&ring_) == 0 && ::io_uring_cq_ready(&ring_) == 0 && !kernel_has_work() && starved_.empty() &&
+               cancelled_.empty() && parked_.empty() && late_.empty();
+    }
+
     void enter(time_point until) noexcept {
         if (until == time_point::max()) {
             io_uring_cqe* first = nullptr;
@@ -170,17 +185,15 @@ private:
         }
         const time_point before = until == time_point::min() ? until : now();
         if (until <= before) {
-            const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-            const bool work = !deferred_taskrun_ || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-            if (::io_uring_sq_ready(&ring_) != 0 || work) ::io_uring_submit_and_get_events(&ring_);
+            if (::io_uring_sq_ready(&ring_) != 0 || kernel_has_work()) ::io_uring_submit_and_get_events(&ring_);
             return;
         }
         // Waits that end together are one wake-up instead of many.
-        const auto since_epoch = until.time_since_epoch() + wait_grain;
-        const duration left = since_epoch - since_epoch % wait_grain - before.time_since_epoch();
+        const auto end = until.time_since_epoch().count() + wait_grain;
+        const auto left = end - end % wait_grain - before.time_since_epoch().count();
         __kernel_timespec ts{};
-        ts.tv_sec = left.count() / 1'000'000'000;
-        ts.tv_nsec = left.count() % 1'000'000'000;
+        ts.tv_sec = left / 1'000'000'000;
+        ts.tv_nsec = left % 1'000'000'000;
         io_uring_cqe* first = nullptr;
         ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &ts, nullptr);
     }

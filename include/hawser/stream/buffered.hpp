@@ -69,7 +69,10 @@ public:
     }
 
     /// What is buffered, without waiting.
-    std::span<const std::byte> peek() const noexcept { return buffer_.view(); }
+    template <class Span = std::span<const std::byte>>  // a template, because making one is costly to compile
+    Span peek() const noexcept {
+        return buffer_.view();
+    }
     /// Drops the first n buffered bytes; n is at most peek().size().
     void consume(std::size_t n) noexcept { buffer_.consume(n); }
     /// Reads more into the buffer, and gives how much; 0 is the end.
@@ -81,7 +84,7 @@ public:
             if (!buffer_.append(**chunk)) co_return out_of_memory();
             co_return (*chunk)->size();
         } else {
-            const std::span<std::byte> room = buffer_.prepare(4096);
+            const detail::slice<std::byte> room = buffer_.prepare(4096);
             if (room.empty()) co_return out_of_memory();
             auto n = co_await as_result(next_.read_some(mutable_buffer{room}));
             if (!n) co_return n.error();

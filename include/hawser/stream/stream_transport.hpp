@@ -89,7 +89,7 @@ private:
                 auto n = co_await as_result(next_.read_some(mutable_buffer{buffer_}));
                 if (!n) co_return end(n.error());
                 if (*n == 0) co_return end(0);
-                if (sink_) sink_->on_bytes(std::span<const std::byte>{buffer_}.first(*n));
+                if (sink_) sink_->on_bytes(hawser::detail::slice<const std::byte>{buffer_}.first(*n));
             }
         }
     }

@@ -147,7 +147,7 @@ private:
             if (s.refuses_to_send()) return;
             std::uint64_t n = f->goal - f->sent;
             if (n > s.room()) n = s.room();
-            if (n) f->sent += s.send(static_cast<send_op&>(o).data.subspan(f->sent, static_cast<std::size_t>(n)));
+            if (n) f->sent += s.send(static_cast<send_op&>(o).data.subspan(f->sent).first(static_cast<std::size_t>(n)));
         });
         for (auto& s : sockets_) s->advance();
     }

@@ -62,7 +62,7 @@ public:
         carrier().release();
     }
 
-    pull_status pull(std::span<std::byte> into, std::size_t& n) noexcept override {
+    pull_status pull(hawser::detail::slice<std::byte> into, std::size_t& n) noexcept override {
         const engine::status s = engine_.read(into, n);
         flush();
         switch (s) {
@@ -76,23 +76,23 @@ public:
         return pull_status::failed;
     }
 
-    bool push(std::span<const_buffer>& pieces, std::size_t& n) noexcept override {
+    bool push(hawser::detail::slice<const_buffer>& pieces, std::size_t& n) noexcept override {
         byte_queue& out = carrier().out();
         bool works = !failed_sending();
-        while (works && !pieces.empty() && out.size() < defaults::send_buffer_limit) {
+        while (works && !pieces.empty() && out.size() < hawser::detail::send_mark) {
             std::byte gathered[engine::record_size];
             const const_buffer record = gather(pieces, gathered);
             if (record.empty()) return pieces = {}, true;
             std::size_t accepted = 0;
-            const engine::status s = engine_.write(record, accepted, defaults::send_buffer_limit);
+            const engine::status s = engine_.write(record, accepted, hawser::detail::send_mark);
             n += accepted;
             drop(pieces, accepted);
+            flush();  // a full buffer goes at once, and there is room again
             if (s == engine::status::again) try_again_later();
             if (s == engine::status::starved) carrier().receive();  // a TLS 1.2 server renegotiates
             works = s != engine::status::failed && s != engine::status::truncated;
             if (s != engine::status::ok) break;
         }
-        flush();
         return works;
     }
 
@@ -116,7 +116,7 @@ private:
     ~core() override { handshake_gate::withdraw(*this); }
 
     /// Small pieces share a record; a large one is sealed from where it is.
-    static const_buffer gather(std::span<const const_buffer> pieces, std::span<std::byte> into) noexcept {
+    static const_buffer gather(hawser::detail::slice<const const_buffer> pieces, hawser::detail::slice<std::byte> into) noexcept {
         while (!pieces.empty() && pieces.front().empty()) pieces = pieces.subspan(1);
         if (pieces.empty()) return {};
         if (pieces.size() == 1 || pieces.front().size() >= into.size()) return pieces.front();
@@ -134,7 +134,7 @@ private:
         if (!carrier().out().empty()) carrier().commit();
     }
 
-    void on_bytes(std::span<const std::byte> bytes) noexcept override {
+    void on_bytes(hawser::detail::slice<const std::byte> bytes) noexcept override {
         engine_.feed(bytes);
         if (engine_.handshake_complete()) {
             serve_reader();

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,6 +13,7 @@
 #include <hawser/base/intrusive.hpp>
 #include <hawser/base/result.hpp>
 #include <hawser/tls/config.hpp>
+#include <hawser/tls/footprint.hpp>
 #include <hawser/tls/server_context.hpp>
 
 namespace hawser::tls::detail {
@@ -54,7 +54,7 @@ public:
         context_ = hawser::detail::ref<context>{new context{native}};
         shows_certificate_ = settings.has_certificate();
         if (::tls_configure(native, settings.native()) != 0 ||
-            ::tls_connect_cbs(native, take_input, give_output, this, server_name) != 0) {
+            among_.connection([&] { return ::tls_connect_cbs(native, take_input, give_output, this, server_name); }) != 0) {
             latch(failure::refused);
             return error(phase::handshake);
         }
@@ -65,7 +65,7 @@ public:
     result<void> accept(hawser::detail::ref<server_context> server) {
         ::tls* native = nullptr;
         server_ = server;
-        if (::tls_accept_cbs(server->native(), &native, take_input, give_output, this) != 0) {
+        if (among_.connection([&] { return ::tls_accept_cbs(server->native(), &native, take_input, give_output, this); }) != 0) {
             return error_info{make_error_code(errc::tls_failure), phase::handshake, {}, server->take_error()};
         }
         context_ = hawser::detail::ref<context>{new context{native}};
@@ -73,7 +73,7 @@ public:
     }
 
     /// Lends ciphertext that was received: it must stay where it is until release_input().
-    void feed(std::span<const std::byte> lent) noexcept {
+    void feed(hawser::detail::slice<const std::byte> lent) noexcept {
         if (!release_input() || deaf()) return;
         lent_ = lent;
         idle_ = idle_ && lent.empty();
@@ -118,7 +118,7 @@ public:
 
     /// Fills `into` from as many records as it takes; n is the count. If n > 0 the result is ok, and what else there is
     /// to say (starved, ended, ...) is what the next call says. An empty `into` gives ok and 0. tls_read(3).
-    status read(std::span<std::byte> into, std::size_t& n) noexcept {
+    status read(hawser::detail::slice<std::byte> into, std::size_t& n) noexcept {
         n = 0;
         if (failure_ != failure::none) return failed();
         if (ended_) return status::ended;
@@ -163,7 +163,7 @@ public:
     /// pass the limit by one record. Says how many were accepted; they will be sent whole. ok with less than all: send
     /// `out` first, or call again. starved (only while a TLS 1.2 server renegotiates): feed input, then write the same
     /// bytes, or more, again. tls_write(3).
-    status write(std::span<const std::byte> from, std::size_t& accepted, std::size_t out_limit) noexcept {
+    status write(hawser::detail::slice<const std::byte> from, std::size_t& accepted, std::size_t out_limit) noexcept {
         accepted = 0;
         if (failure_ != failure::none || closed_) return failed();
         if (!complete_) {
@@ -200,7 +200,7 @@ public:
     error_info error(phase doing, std::string_view peer = {}) const {
         switch (failure_) {
             case failure::none: return error_info{make_error_code(closed_ ? errc::closed : errc::end_of_stream), doing, peer};
-            case failure::refused: return error_info{make_error_code(errc::tls_failure), doing, peer, words_};
+            case failure::refused: return error_info{make_error_code(errc::tls_failure), doing, peer, refusal_.detail()};
             case failure::hung_up:
                 return error_info{make_error_code(errc::tls_failure), doing, peer, "the peer closed the connection during the TLS handshake"};
             case failure::truncated: return error_info{make_error_code(errc::truncated), doing, peer};
@@ -225,7 +225,7 @@ private:
     static ssize_t take_input(::tls*, void* to, std::size_t room, void* self) noexcept {
         engine& e = *static_cast<engine*>(self);
         // A short answer is fine: libtls asks for the rest in the same call.
-        const std::span<const std::byte> held = e.inbox_.empty() ? e.lent_ : e.inbox_.view();
+        const hawser::detail::slice<const std::byte> held = e.inbox_.empty() ? e.lent_ : e.inbox_.view();
         const std::size_t n = room < held.size() ? room : held.size();
         if (n > 0) {
             if (!e.first_seen_) {
@@ -285,22 +285,23 @@ private:
 
     void copy_words() noexcept {
         try {
-            words_ = context_->text();
+            std::string words = context_->text();
             if (server_) {
                 // libtls leaves the reason why a client's certificate was refused in the server's context.
-                if (const std::string why = server_->take_error(); !why.empty()) words_.append(words_.empty() ? "" : ": ").append(why);
+                if (const std::string why = server_->take_error(); !why.empty()) words.append(words.empty() ? "" : ": ").append(why);
             }
-            if (words_.empty()) words_ = "libtls failed without a reason";
+            if (words.empty()) words = "libtls failed without a reason";
             if (plain_) {
-                words_ += server_ ? " (the client does not speak TLS)" : " (the server does not speak TLS on this port)";
+                words += server_ ? " (the client does not speak TLS)" : " (the server does not speak TLS on this port)";
             } else if (!server_ && complete_ && !heard_) {
                 // A TLS 1.3 server judges the client's certificate after the client's handshake is complete.
                 const char* version = ::tls_conn_version(native());
                 if (version && std::strcmp(version, "TLSv1.3") == 0) {
-                    words_ += shows_certificate_ ? " (the server may have refused the client certificate)"
+                    words += shows_certificate_ ? " (the server may have refused the client certificate)"
                                                  : " (the server may require a client certificate)";
                 }
             }
+            refusal_ = error_info{make_error_code(errc::tls_failure), phase::none, {}, words};
         } catch (...) {
             // Without memory the error has fewer words.
         }
@@ -312,12 +313,13 @@ private:
         inbox_.clear();
     }
 
+    [[no_unique_address]] one_of_many among_;  // first: at its end the rest is gone
     byte_queue* out_;
-    std::span<const std::byte> lent_;
+    hawser::detail::slice<const std::byte> lent_;
     byte_queue inbox_;
     hawser::detail::ref<server_context> server_;  // outlives context_
     hawser::detail::ref<context> context_;
-    std::string words_;
+    error_info refusal_ = error_info::none();  // with failure::refused: libtls's words, of which most connections have none
     int input_error_ = 0;
     failure failure_ = failure::none;
     bool input_ended_ = false;        // the transport has ended; libtls may not know yet

@@ -8,6 +8,7 @@
 #include <hawser/coro/under.hpp>
 #include <hawser/coro/with_scope.hpp>
 #include <hawser/net/acceptor.hpp>
+#include <hawser/net/tcp_transport.hpp>
 #include <hawser/reactor/with_timeout.hpp>
 #include <hawser/tls/stream.hpp>
 
@@ -33,30 +34,48 @@ struct server_state;
 /// One connection of serve(), in the frame of its task; it uncounts itself at its end.
 class served : public hawser::detail::list_node {
 public:
-    served(server_state& of, const endpoint& from) noexcept;
+    served(server_state& of, ref<core> connection) noexcept;
     served(const served&) = delete;
     served& operator=(const served&) = delete;
     ~served();
 
     void handshake_ended() noexcept;
     /// From now on it is an established connection.
-    void serve(ref<stream_core> core) noexcept;
+    void serve() noexcept;
     void leave_when_idle() noexcept {
+        if (closes_) return;
         leaves_ = true;
-        core_->stop_when_idle(&stop);
+        core_->stop_when_idle(&*stop_);
     }
     /// Whether the stop came while its handler waited for input with nothing left to send.
-    bool left_idle() const noexcept { return leaves_ && !cut && stop.stop_requested(); }
+    bool left_idle() const noexcept { return leaves_ && !cut_ && stop_->stop_requested(); }
+    /// The handler has ended. What stopped it does not stop the closing; a cut does, so that a peer that does not read
+    /// cannot stretch the grace.
+    void close() noexcept {
+        closes_ = true;
+        core_->stop_when_idle(nullptr);
+        stop_.emplace();
+        if (cut_) stop_->request_stop();
+    }
 
-    stop_source stop;
-    stop_source stop_closing;  // also when the handler has ended: a peer that does not read must not stretch the grace
-    const endpoint peer;
-    bool evicted = false, cut = false;
+    void request_stop() noexcept { stop_->request_stop(); }
+    void evict() noexcept {
+        evicted_ = true;
+        request_stop();
+    }
+    void cut() noexcept {
+        cut_ = true;
+        request_stop();
+    }
+    bool evicted() const noexcept { return evicted_; }
+    stop_source& stop() noexcept { return *stop_; }
+    const endpoint& peer() const noexcept { return static_cast<hawser::detail::tcp_transport&>(core_->carrier()).remote(); }
 
 private:
     server_state& state_;
-    ref<stream_core> core_;
-    bool shakes_hands_ = true, leaves_ = false;
+    const ref<core> core_;
+    std::optional<stop_source> stop_{std::in_place};
+    bool shakes_hands_ = true, evicted_ = false, leaves_ = false, closes_ = false, cut_ = false;
 };
 
 /// What the connections of one serve() share.
@@ -83,40 +102,34 @@ struct server_state {
         }
     }
     void report_handshake(const served& who, const error_info& why) const noexcept {
-        if (why == errc::cancelled && !who.evicted) return;
-        const error_info told = !who.evicted ? why : error_info{make_error_code(errc::limit_exceeded), phase::handshake, who.peer.to_string(),
+        if (why == errc::cancelled && !who.evicted()) return;
+        const error_info told = !who.evicted() ? why : error_info{make_error_code(errc::limit_exceeded), phase::handshake, who.peer().to_string(),
             "cut as the oldest of more than " + std::to_string(options.max_handshakes) + " unfinished handshakes (max_handshakes)"};
-        report(hawser::detail::outcome<void>{result<void>{told}}.exception(), who.peer);
+        report(hawser::detail::outcome<void>{result<void>{told}}.exception(), who.peer());
     }
     /// The first step of a stop: those that wait for input leave, now or when they come to that.
     void let_idle_leave() noexcept {
         stopping = true;
-        handshaking.for_each([](served& s) { s.stop.request_stop(); });
+        handshaking.for_each([](served& s) { s.request_stop(); });
         established.for_each([](served& s) { s.leave_when_idle(); });
     }
     void cut_all() noexcept {
-        established.for_each([](served& s) {
-            s.cut = true;
-            s.stop.request_stop();
-            s.stop_closing.request_stop();
-        });
+        established.for_each([](served& s) { s.cut(); });
     }
 };
 
-inline served::served(server_state& of, const endpoint& from) noexcept : peer{from}, state_{of} {
+inline served::served(server_state& of, ref<core> connection) noexcept : state_{of}, core_{std::move(connection)} {
     of.handshaking.push_back(*this);
     if (++of.unfinished > of.options.max_handshakes) {
-        served& oldest = of.handshaking.pop_front();
-        oldest.evicted = true;
-        oldest.stop.request_stop();
+        of.handshaking.pop_front().evict();
     }
-    if (of.stopping) stop.request_stop();
+    if (of.stopping) request_stop();
 }
 inline served::~served() {
     handshake_ended();
     unlink();
-    if (core_) core_->stop_when_idle(nullptr);
-    if (cut && core_ && core_->closed()) core_->carrier().abort();  // what is unsent now stays so
+    core_->stop_when_idle(nullptr);
+    if (cut_ && core_->closed()) core_->carrier().abort();  // what is unsent now stays so
     --state_.open;
     state_.one_left.set();
 }
@@ -125,8 +138,7 @@ inline void served::handshake_ended() noexcept {
     unlink();
     --state_.unfinished;
 }
-inline void served::serve(ref<stream_core> core) noexcept {
-    core_ = std::move(core);
+inline void served::serve() noexcept {
     state_.established.push_back(*this);
     if (state_.stopping) leave_when_idle();
 }
@@ -137,28 +149,29 @@ template <class = void> operation<stream> accepted_handshake(ref<core> c, durati
 }
 
 /// A connection of serve(): handshake, handler, close.
-template <class F> task<void> serve_one(server_state* state, F* handler, ref<core> connection, endpoint peer) {
-    served self{*state, peer};
-    result<stream> done = co_await as_result(hawser::detail::under{self.stop, finish_handshake(std::move(connection), state->options.handshake_timeout)});
+template <class F> task<void> serve_one(server_state* state, F* handler, ref<core> connection) {
+    served self{*state, connection};
+    result<stream> done = co_await as_result(hawser::detail::under{self.stop(), finish_handshake(std::move(connection), state->options.handshake_timeout)});
     self.handshake_ended();
     if (!done) {
         state->report_handshake(self, done.error());
         co_return;
     }
     stream line = *std::move(done);
-    self.serve(line.core());
+    self.serve();
     std::exception_ptr thrown;
     try {
-        co_await hawser::detail::under{self.stop, (*handler)(line)};
+        co_await hawser::detail::under{self.stop(), (*handler)(line)};
     } catch (...) {
         thrown = std::current_exception();
     }
     if (thrown && !self.left_idle()) {
-        if (!hawser::detail::is_cancelled(thrown)) state->report(thrown, peer);
+        if (!hawser::detail::is_cancelled(thrown)) state->report(thrown, self.peer());
         co_return;  // without close_notify: what the client has got may be half of it
     }
-    auto closed = co_await as_result(hawser::detail::under{self.stop_closing, line.close()});
-    if (!closed) state->report(hawser::detail::outcome<void>{closed}.exception(), peer);
+    self.close();
+    auto closed = co_await as_result(hawser::detail::under{self.stop(), line.close()});
+    if (!closed) state->report(hawser::detail::outcome<void>{closed}.exception(), self.peer());
 }
 
 template <class = void> operation<void> all_gone(server_state& state) {
@@ -192,7 +205,7 @@ template <class F, class Listener> operation<void> serve_all(Listener& door, F h
             const endpoint peer = got->peer;
             auto connection = door.core_of(*std::move(got));
             if (connection) {
-                clients.spawn(serve_one<F>, &state, &handler, *std::move(connection), peer);
+                clients.spawn(serve_one<F>, &state, &handler, *std::move(connection));
                 ++state.open;  // it has not begun, but it counts for the next accept
             } else state.report(hawser::detail::outcome<void>{result<void>{connection.error()}}.exception(), peer);
         }

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include <hawser/base/result.hpp>
+#include <hawser/base/slice.hpp>
 
 namespace hawser::tls::detail {
 
@@ -23,8 +23,8 @@ namespace hawser::tls::detail {
 struct trust_sources {
     const char* file_variable = nullptr;             ///< value of SSL_CERT_FILE; nullptr or "" if unset
     const char* directory_variable = nullptr;        ///< value of SSL_CERT_DIR: directories, separated by ':'
-    std::span<const char* const> directories{};      ///< tried in order; used if hashed
-    std::span<const char* const> bundles{};          ///< tried in order; used if readable
+    hawser::detail::slice<const char* const> directories{};      ///< tried in order; used if hashed
+    hawser::detail::slice<const char* const> bundles{};          ///< tried in order; used if readable
 };
 
 /// What was found: exactly one of the two strings is set.
