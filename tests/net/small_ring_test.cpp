@@ -65,3 +65,22 @@ TEST_CASE("a submission queue of one entry and one buffer") {
 }
 
 TEST_CASE("without multishot receive, as on kernels before 6.0") { many_talk({.multishot_receive = false}); }
+
+TEST_CASE("options that make no sense are refused, in words") {
+    const auto refusal = [](const hw::reactor_options& options) -> std::string {
+        try {
+            hw::run([]() -> hw::task<> { co_return; }(), options);
+        } catch (const hw::error& e) {
+            const bool invalid = e.code() == hw::errc::invalid_argument;
+            CHECK(invalid);
+            return e.what();
+        }
+        return "accepted";
+    };
+    for (const unsigned count : {0u, 3u, 65536u}) {
+        CHECK(refusal({.receive_buffers = count}).find("receive_buffers is no power of two") != std::string::npos);
+        CHECK(refusal({.receive_buffers = count, .multishot_receive = false}) == "accepted");
+    }
+    CHECK(refusal({.receive_buffer_size = 0}).find("receive_buffer_size is 0") != std::string::npos);
+    CHECK(refusal({.entries = 0}).find("entries is 0") != std::string::npos);
+}

@@ -16,7 +16,7 @@ namespace hawser {
 /// How run() sets up its reactor.
 struct reactor_options {
     unsigned entries = 512;            ///< submission queue entries; more are submitted in between, none is refused
-    unsigned receive_buffers = 256;    ///< shared receive buffers, a power of two
+    unsigned receive_buffers = 256;    ///< shared receive buffers: a power of two, at most 32768
     unsigned receive_buffer_size = 16384;  ///< bytes of each
     bool multishot_receive = true;     ///< false: poll and recv(2) instead, as on kernels before 6.0
 };
@@ -25,7 +25,9 @@ namespace detail {
 
 class uring_backend final : public backend {
 public:
+    /// Throws errc::invalid_argument if the options make no sense, or what the kernel refuses.
     explicit uring_backend(const reactor_options& options) {
+        check(options);
         set_up_ring(options.entries);
         ::io_uring_register_ring_fd(&ring_);
         multishot_ = options.multishot_receive && buffers_.set_up(ring_, options.receive_buffers, options.receive_buffer_size);
@@ -71,6 +73,16 @@ public:
 private:
     static constexpr std::size_t scratch_size = 65536;
     static constexpr duration::rep wait_grain = 250'000;  // ns
+
+    static void check(const reactor_options& options) {
+        const unsigned buffers = options.receive_buffers;
+        const char* wrong = options.entries == 0 ? "entries is 0: the submission queue needs at least one" : nullptr;
+        if (options.multishot_receive && (buffers == 0 || buffers > 32768 || (buffers & (buffers - 1)) != 0))
+            wrong = "receive_buffers is no power of two from 1 to 32768; to do without them, set multishot_receive to false";
+        else if (options.multishot_receive && options.receive_buffer_size == 0)
+            wrong = "receive_buffer_size is 0: nothing could be received";
+        if (wrong) throw error{error_info{make_error_code(errc::invalid_argument), phase::setup, "reactor_options", wrong}};
+    }
 
     void set_up_ring(unsigned entries) {
         // Newest first; a kernel that does not know a flag answers EINVAL and gets the next set.
