@@ -17,9 +17,9 @@ from .results import Result
 TRANSFER = 1 << 20
 
 
-def anonymous_kib(pid: int) -> int:
-    """Memory of a process that no file stands for: exact where the kernel adds it up, else its running count."""
-    for file, pattern in (("smaps_rollup", r"^Anonymous:\s+(\d+) kB"), ("status", r"^RssAnon:\s+(\d+) kB")):
+def resident_kib(pid: int) -> int:
+    """Resident memory of a process: exact where the kernel adds it up, else its running count."""
+    for file, pattern in (("smaps_rollup", r"^Rss:\s+(\d+) kB"), ("status", r"^VmRSS:\s+(\d+) kB")):
         try:
             found = re.search(pattern, pathlib.Path(f"/proc/{pid}/{file}").read_text(), re.MULTILINE)
         except OSError:
@@ -32,11 +32,11 @@ def anonymous_kib(pid: int) -> int:
 def settled_kib(server: Server, seconds: float) -> int:
     """Its memory once it has not changed for a while; connections end on their own time."""
     deadline = time.monotonic() + seconds
-    last = anonymous_kib(server.pid)
+    last = resident_kib(server.pid)
     same = 0
     while same < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-        now = anonymous_kib(server.pid)
+        now = resident_kib(server.pid)
         same = same + 1 if now == last else 0
         last = now
     return last
@@ -90,7 +90,7 @@ def idle(suite: Suite, name: str) -> Result:
     connections = 5000 if suite.full else 1000
     connections = min(connections, suite.machine.descriptors - 200)
     result = results.new(name, f"Idle TLS connections, {connections:,}", "connection",
-                         "Anonymous memory of the server, over what it had after a first connection had come and gone.")
+                         "Resident memory (RSS) of the server, over what it had after a first connection had come and gone.")
     result["connections"] = connections
     for contender in contenders.TLS_SERVERS:
         try:

@@ -66,13 +66,13 @@ public:
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ -O2 does not see that a result<T> with a value has no error to copy
 #endif
-    error_info(const error_info& other) noexcept : state_{other.state_} { state_->refs.fetch_add(1, std::memory_order_relaxed); }
+    error_info(const error_info& other) noexcept : state_{other.state_} { state_->add_ref(); }
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
     error_info(error_info&& other) noexcept : error_info{std::as_const(other)} {}
     error_info& operator=(const error_info& other) noexcept {
-        other.state_->refs.fetch_add(1, std::memory_order_relaxed);
+        other.state_->add_ref();
         release();
         state_ = other.state_;
         return *this;
@@ -109,10 +109,15 @@ public:
 private:
     struct state {
         std::atomic<unsigned> refs{1};
+        bool immortal = false;  // not counted: all threads would write to the same few cache lines
         std::error_code code;
         phase doing = phase::none;
         std::size_t transferred = 0;
         std::string peer, detail;
+
+        void add_ref() noexcept {
+            if (!immortal) refs.fetch_add(1, std::memory_order_relaxed);
+        }
     };
     // Not inlined: g++ 12 -O2 would warn that the table is freed by the last reference, which never goes.
     [[gnu::noinline]] static state* routine(errc code) noexcept {
@@ -120,13 +125,14 @@ private:
         static state* const table = [] {
             constexpr int count = static_cast<int>(errc::io_uring_refused) + 1;
             static state* made = new state[count];
+            for (int i = 0; i < count; ++i) made[i].immortal = true;
             for (int i = 1; i < count; ++i) made[i].code = make_error_code(static_cast<errc>(i));
             return made;
         }();
         return &table[static_cast<int>(code)];
     }
     void release() noexcept {
-        if (state_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(state_);
+        if (!state_->immortal && state_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(state_);
     }
     // Not inlined: g++ 12 -O2 would warn of errors used after their last reference where it is another one's that has gone.
     [[gnu::cold, gnu::noinline]] static void destroy(state* last) noexcept { delete last; }
@@ -222,7 +228,7 @@ inline const std::error_category& hawser_category() noexcept {
 
 inline std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), hawser_category()}; }
 
-inline error_info::error_info(errc code) noexcept : state_{routine(code)} { state_->refs.fetch_add(1, std::memory_order_relaxed); }
+inline error_info::error_info(errc code) noexcept : state_{routine(code)} {}
 
 inline error_info::error_info(std::error_code code, phase doing, std::string_view peer, std::string_view detail,
                               std::size_t transferred)
