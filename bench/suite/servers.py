@@ -52,7 +52,7 @@ def count_each(suite: Suite, result: Result, mode: str, some: Sequence[Contender
 
 
 def compare(suite: Suite, result: Result, mode: str, some: Sequence[Contender], opened: tuple[int, str] | None, visit: Slice,
-            cycles: int, counted: bool, trace: bool = True, inverted: bool = False) -> Result:
+            cycles: int, counted: bool, trace: bool = True, inverted: bool = False, reference: str = "hawser") -> Result:
     """All of `some` alive at once, visited in turn; then, if asked, counted."""
     with Field(suite, mode, some) as field:
         if opened:
@@ -61,7 +61,7 @@ def compare(suite: Suite, result: Result, mode: str, some: Sequence[Contender], 
         visits = field.visits(lambda name, server: visit(field.load, name, server))
         measured = measure(visits, cycles, failed=field.lost)
         results.fail(result, field.failed)
-        results.compare(result, measured, inverted=inverted)
+        results.compare(result, measured, reference=reference, inverted=inverted)
     if counted:
         count_each(suite, result, mode, some, opened, visit, trace)
     return result
@@ -146,10 +146,5 @@ def ring_storm(suite: Suite, name: str) -> Result:
         Contender("ring_of_16", "hawser_server", ("--receive-buffers", "16")),
         Contender("ring_of_2048", "hawser_server", ("--receive-buffers", "2048")),
     )
-    with Field(suite, "tcp-echo", some) as field:
-        field.open(1000, "tcp")
-        visits = field.visits(lambda who, _: field.load.echo(who, 2 * suite.slice_ms, 64))
-        measured = measure(visits, suite.cycles_for(judged=True), failed=field.lost)
-        results.fail(result, field.failed)
-        results.compare(result, measured, reference="ring_of_16")
-    return result
+    visit: Slice = lambda load, who, server: load.echo(who, 2 * suite.slice_ms, 64)
+    return compare(suite, result, "tcp-echo", some, (1000, "tcp"), visit, suite.cycles_for(judged=True), False, reference="ring_of_16")

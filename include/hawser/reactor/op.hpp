@@ -16,9 +16,9 @@ enum class op_kind : unsigned char { receive, send, accept, connect, poll };
 
 /// What the backend reports of an operation.
 struct completion {
-    int result;                       ///< bytes, a descriptor or poll events; -errno on failure
+    int result;                   ///< bytes, a descriptor or poll events; -errno on failure
     slice<const std::byte> data;  ///< receive: the bytes, lent until the completion function returns
-    bool more;                        ///< the operation goes on and will report again
+    bool more;                    ///< the operation goes on and will report again
 };
 
 /// One operation. It belongs to the backend from start() to its last completion; then to its owner again, and the
