@@ -3,13 +3,13 @@
 
 #include <hawser/hawser.hpp>
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <vector>
+
+#include "support/rows.hpp"
 
 namespace hw = hawser;
 using namespace std::chrono_literals;
@@ -17,14 +17,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t set_and_cancelled = 1'000'000;
-
-/// User and system time of this process.
-std::chrono::nanoseconds cpu_time() {
-    rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    const auto of = [](const timeval& t) { return std::chrono::seconds{t.tv_sec} + std::chrono::microseconds{t.tv_usec}; };
-    return of(used.ru_utime) + of(used.ru_stime);
-}
 
 std::minstd_rand random_numbers;
 
@@ -42,21 +34,21 @@ struct measured {
 /// millisecond, or more so that none sleeps for more than a second: what a turn of the loop costs is shared by as many.
 hw::task<double> sleeps(std::size_t waiting, std::size_t count) {
     const hw::duration most = std::min<hw::duration>(1s, waiting * 10us);
-    const auto before = cpu_time();
+    const double before = bench::cpu_nanoseconds();
     for (std::size_t done = 0; done < count; done += waiting) {
         auto all = [=](hw::scope& s) {
             for (std::size_t i = 0; i < waiting; ++i) s.spawn([](hw::duration d) -> hw::task<> { co_await hw::sleep_for(d); }, some_time(most));
         };
         co_await hw::with_scope(all);
     }
-    co_return static_cast<double>((cpu_time() - before).count()) / static_cast<double>(count);
+    co_return (bench::cpu_nanoseconds() - before) / static_cast<double>(count);
 }
 
 hw::task<> wait_under_timeout(hw::event& over, hw::duration limit) { co_await hw::with_timeout(limit, over.wait()); }
 
 /// `waiting` tasks at once, each of which waits under a timeout for what comes first: set, and cancelled.
 hw::task<double> timeouts(std::size_t waiting, std::size_t count) {
-    const auto before = cpu_time();
+    const double before = bench::cpu_nanoseconds();
     for (std::size_t done = 0; done < count; done += waiting) {
         hw::event over;
         auto all = [&](hw::scope& s) -> hw::task<> {
@@ -66,7 +58,7 @@ hw::task<double> timeouts(std::size_t waiting, std::size_t count) {
         };
         co_await hw::with_scope(all);
     }
-    co_return static_cast<double>((cpu_time() - before).count()) / static_cast<double>(count);
+    co_return (bench::cpu_nanoseconds() - before) / static_cast<double>(count);
 }
 
 /// The same for one task after the other, under timers of others that wait meanwhile.
@@ -76,9 +68,9 @@ hw::task<double> timeouts_among(std::size_t waiting, std::size_t count) {
         for (std::size_t i = 1; i < waiting; ++i) s.spawn([](hw::duration d) -> hw::task<> { co_await hw::sleep_for(d); }, 1h + some_time());
         co_await hw::yield();
         co_await hw::yield();
-        const auto before = cpu_time();
+        const double before = bench::cpu_nanoseconds();
         for (std::size_t i = 0; i < count; ++i) co_await hw::with_timeout(1h + some_time(), hw::yield());
-        each = static_cast<double>((cpu_time() - before).count()) / static_cast<double>(count);
+        each = (bench::cpu_nanoseconds() - before) / static_cast<double>(count);
         s.request_stop();
     };
     co_await hw::with_scope(all);
