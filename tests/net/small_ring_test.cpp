@@ -4,6 +4,7 @@
 #include <hawser/coro/with_scope.hpp>
 #include <hawser/net/connect.hpp>
 #include <hawser/reactor/run.hpp>
+#include <hawser/reactor/sleep.hpp>
 #include <hawser/stream/algorithms.hpp>
 
 #include "support/doctest.hpp"
@@ -65,6 +66,42 @@ TEST_CASE("a submission queue of one entry and one buffer") {
 }
 
 TEST_CASE("without multishot receive, as on kernels before 6.0") { many_talk({.multishot_receive = false}); }
+
+TEST_CASE("a peer that sends more than is read is received piece by piece, and no byte is lost") {
+    auto all = []() -> hw::task<> {
+        hw::tcp::listener door{hw::endpoint::loopback(0)};
+        constexpr std::size_t size = std::size_t{24} << 20;
+        const auto pattern = [](std::size_t at) { return static_cast<char>(at * 31 + at / 65'521); };
+        auto sends = [&]() -> hw::task<> {
+            auto line = co_await door.accept();
+            std::string block(std::size_t{1} << 20, '\0');
+            for (std::size_t sent = 0; sent < size; sent += block.size()) {
+                for (std::size_t i = 0; i < block.size(); ++i) block[i] = pattern(sent + i);
+                co_await line.write(block);
+            }
+            co_await line.close();
+        };
+        auto reads = [&]() -> hw::task<> {
+            auto line = co_await hw::tcp::connect(door.local_endpoint());
+            std::string into(3 * 16384 + 1, '\0');
+            std::size_t got = 0;
+            bool right = true;
+            // Now slower than the sender, now faster: it is paused, received by pieces, and by multishot again.
+            for (std::size_t round = 0;; ++round) {
+                if (round % 64 < 32) for (int turn = 0; turn < 4; ++turn) co_await hw::yield();
+                const std::size_t n = co_await line.read_some(into);
+                if (n == 0) break;
+                for (std::size_t i = 0; i < n; ++i) right = right && into[i] == pattern(got + i);
+                got += n;
+            }
+            CHECK(got == size);
+            CHECK(right);
+        };
+        co_await hw::when_all(sends(), reads());
+    };
+    for (const unsigned buffers : {256u, 4u}) hw::run(all(), {.receive_buffers = buffers});
+    hw::run(all(), {.multishot_receive = false});
+}
 
 TEST_CASE("options that make no sense are refused, in words") {
     const auto refusal = [](const hw::reactor_options& options) -> std::string {

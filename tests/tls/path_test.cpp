@@ -265,8 +265,8 @@ TEST_CASE("input beyond the limit pauses the receive, and a read starts it again
             server.deliver(server.peer.take_output());
             co_await hw::yield();
         }
-        CHECK(sent >= hw::defaults::receive_buffer_limit - block.size());
-        CHECK(sent <= hw::defaults::receive_buffer_limit + 2 * block.size());
+        CHECK(sent >= hw::detail::receive_mark - block.size());
+        CHECK(sent <= hw::detail::receive_mark + 2 * block.size());
         std::size_t got = 0;
         std::vector<char> into(8192);
         while (got < sent) got += co_await line.read_some(into);

@@ -29,7 +29,7 @@ inline constexpr std::size_t handshakes_per_turn = 8;  ///< handshake steps per 
 inline constexpr int backlog = 4096;                   ///< listen(2); the kernel caps it at net.core.somaxconn
 
 inline constexpr std::size_t send_buffer_limit = std::size_t{256} << 10;     ///< accepted and not yet given to the kernel
-inline constexpr std::size_t receive_buffer_limit = std::size_t{256} << 10;  ///< received and not yet read
+inline constexpr std::size_t receive_buffer_limit = std::size_t{256} << 10;  ///< received and not yet read; receiving stops 64 KiB before
 inline constexpr std::size_t lent_buffer_size = std::size_t{16} << 10;       ///< the largest chunk that read() lends
 inline constexpr std::size_t line_limit = std::size_t{64} << 10;             ///< read_line and read_until
 inline constexpr std::size_t read_all_limit = std::size_t{64} << 20;         ///< read_all

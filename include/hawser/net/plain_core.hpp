@@ -58,7 +58,7 @@ private:
         const bool kept = closed() || inbox_.append(lent_bytes_);
         lent_bytes_ = {};
         if (!kept) on_end(ENOMEM);
-        if (inbox_.size() >= defaults::receive_buffer_limit) carrier().pause();
+        if (inbox_.size() >= receive_mark) carrier().pause();
     }
     void on_end(int error) noexcept override {
         ended_ = true;

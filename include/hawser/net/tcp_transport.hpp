@@ -31,12 +31,12 @@ public:
         if (!loop_ || ended_ || dropped_) return;
         wanted_ = true;
         if (receive_.active) return;  // a receive that is being cancelled starts again when it has ended
-        add_ref();
-        loop_->io().start(receive_);
+        start_receive();
     }
     void pause() noexcept override {
         wanted_ = false;
         if (loop_ && receive_.active) loop_->io().cancel(receive_);
+        paused_ = true;
     }
 
     void commit() noexcept override {
@@ -84,6 +84,11 @@ private:
         io_object::unlink();
     }
 
+    void start_receive() noexcept {
+        receive_.piecewise = std::exchange(paused_, false);
+        add_ref();
+        loop_->io().start(receive_);
+    }
     void received(const completion& c) noexcept {
         if (c.result > 0) {
             if (sink_) sink_->on_bytes(c.data);
@@ -96,8 +101,7 @@ private:
             if (sink_) sink_->on_end(c.result == 0 ? lost_ : -c.result);
             if (lingering_ && (c.result < 0 || unsent() == 0)) end_linger();
         } else if (wanted_ && loop_ && (sink_ || lingering_)) {
-            add_ref();
-            loop_->io().start(receive_);
+            start_receive();
         }
         close_if_dropped();
         drop_ref();
@@ -188,6 +192,7 @@ private:
     byte_queue flying_;
     int lost_ = 0;  // why sending failed, if that says that receiving has failed too
     bool wanted_ = false, ended_ = false, send_error_ = false, shutdown_wanted_ = false, shut_down_ = false, lingering_ = false, dropped_ = false;
+    bool paused_ = false;  // since the last receive was started
     bool cut_ = false;  // something that was accepted was not sent
 };
 

@@ -13,6 +13,9 @@ namespace hawser::detail {
 /// not be recycled.
 inline constexpr std::size_t send_mark = defaults::send_buffer_limit - (std::size_t{17} << 10);
 
+/// So much that was received and not read is enough: with the next piece it still fits a buffer that is recycled.
+inline constexpr std::size_t receive_mark = defaults::receive_buffer_limit - receive_piece;
+
 /// The layer above a transport. Its functions are called from completions: they fill, mark and make ready.
 class transport_sink {
 public:

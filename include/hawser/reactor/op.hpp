@@ -35,9 +35,15 @@ struct op : list_node {
     bool cancelling = false;  ///< cancel() was called; it will finish soon
 };
 
+/// What a receive asks for that does not use shared buffers.
+inline constexpr std::size_t receive_piece = std::size_t{64} << 10;
+
 /// Receives from a stream socket until cancelled, the end (result 0) or an error, into the backend's buffers.
 struct receive_op : op {
     receive_op() noexcept : op{op_kind::receive} {}
+    /// More comes than is read. A multishot receive may fill all shared buffers before it can be cancelled; this one asks
+    /// the kernel once for each piece. The backend takes it back when it has received all there was.
+    bool piecewise = false;
 };
 
 /// Sends `data`, all of it where the kernel can; the result says how much.

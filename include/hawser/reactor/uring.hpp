@@ -31,7 +31,7 @@ public:
         set_up_ring(options.entries);
         ::io_uring_register_ring_fd(&ring_);
         multishot_ = options.multishot_receive && buffers_.set_up(ring_, options.receive_buffers, options.receive_buffer_size);
-        if (!multishot_) scratch_ = new std::byte[scratch_size];
+        scratch_ = new std::byte[receive_piece];
     }
     ~uring_backend() override {
         ::io_uring_queue_exit(&ring_);
@@ -71,7 +71,6 @@ public:
     const char* name() const noexcept override { return "io_uring"; }
 
 private:
-    static constexpr std::size_t scratch_size = 65536;
     static constexpr duration::rep wait_grain = 250'000;  // ns
 
     static void check(const reactor_options& options) {
@@ -125,7 +124,7 @@ private:
         }
         switch (o.kind) {
             case op_kind::receive:
-                if (multishot_) {
+                if (takes_shared_buffers(o)) {
                     ::io_uring_prep_recv_multishot(sqe, o.fd, nullptr, 0, 0);
                     sqe->flags |= IOSQE_BUFFER_SELECT;
                     sqe->buf_group = buffer_ring::group;
@@ -222,7 +221,7 @@ private:
 
     void deliver(op& o, int result, unsigned flags) noexcept {
         if (o.kind != op_kind::receive) return finish(o, {result, {}, false});
-        if (!multishot_) return receive_once(o, result);
+        if (!takes_shared_buffers(o)) return receive_once(static_cast<receive_op&>(o), result);
         const bool more = (flags & IORING_CQE_F_MORE) != 0;
         if (result == -ENOBUFS && !o.cancelling) {
             starved_.push_back(o);
@@ -244,17 +243,19 @@ private:
             return;
         }
         if (result == -EINVAL && !o.cancelling) {  // Linux 5.19 has buffer rings and no multishot receive
-            scratch_ = new (std::nothrow) std::byte[scratch_size];
             multishot_ = false;
-            if (scratch_) return submit(o);
+            return submit(o);
         }
         finish(o, {result, {}, false});
     }
 
-    void receive_once(op& o, int result) noexcept {
+    bool takes_shared_buffers(const op& o) const noexcept { return multishot_ && !static_cast<const receive_op&>(o).piecewise; }
+
+    void receive_once(receive_op& o, int result) noexcept {
         if (result < 0 || o.cancelling) return finish(o, {result < 0 ? result : -ECANCELED, {}, false});
-        const ssize_t n = ::recv(o.fd, scratch_, scratch_size, MSG_DONTWAIT);
+        const ssize_t n = ::recv(o.fd, scratch_, receive_piece, MSG_DONTWAIT);
         if (n > 0) {
+            if (n < static_cast<ssize_t>(receive_piece)) o.piecewise = false;
             o.on_complete(o, {static_cast<int>(n), {scratch_, static_cast<std::size_t>(n)}, true});
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             return finish(o, {n == 0 ? 0 : -errno, {}, false});

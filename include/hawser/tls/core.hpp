@@ -143,7 +143,7 @@ private:
             loop()->service<handshake_gate>().admit(*this);
         }
         engine_.release_input();
-        if (engine_.buffered_input() >= defaults::receive_buffer_limit) carrier().pause();
+        if (engine_.buffered_input() >= hawser::detail::receive_mark) carrier().pause();
     }
     void on_end(int error) noexcept override {
         engine_.end_input(error);
