@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the rules about headers: which layer may include which, and who may see the libraries below.
 
-base <- coro <- reactor <- net <- stream <- tls <- http: a layer includes only itself and those before it. test/ may
+base <- coro <- reactor <- net <- stream <- tls <- http <- lua: a layer includes only itself and those before it. test/ may
 include all of them and nothing includes it.
 """
 
@@ -12,16 +12,18 @@ import sys
 import tempfile
 import unittest
 
-LAYERS = ["base", "coro", "reactor", "net", "stream", "tls", "http"]
+LAYERS = ["base", "coro", "reactor", "net", "stream", "tls", "http", "lua"]
 UMBRELLA = "hawser.hpp"
-# Layers the umbrella need not reach: the tests' own, and HTTP, which costs too much to compile for everybody.
-NOT_IN_UMBRELLA = {"test", "http"}
+# Layers the umbrella need not reach: the tests' own, HTTP, which costs too much to compile for everybody, and Lua, whose
+# headers not everybody has.
+NOT_IN_UMBRELLA = {"test", "http", "lua"}
 # A library's headers, and the only layer that may include them.
 LIBRARIES = [
     (re.compile(r"^liburing(\.h$|/)"), "reactor"),
     (re.compile(r"^(linux/io_uring|sys/epoll)\.h$"), "reactor"),
     (re.compile(r"^tls\.h$"), "tls"),
     (re.compile(r"^ares(_\w+)?\.h$"), "net"),
+    (re.compile(r"^(lua|lualib|lauxlib|luajit)\.(h|hpp)$"), "lua"),
 ]
 MAX_LINES = 400
 

@@ -4,7 +4,7 @@
     summary.py LOG [--counts FILE]      one run; FILE gets the three numbers
     summary.py --add FILE...            several runs, from the files written before
 
-Test cases of doctest programs and of Python's unittest count one each, every other test of Meson's counts as one.
+Test cases of doctest programs, of Python's unittest and of TAP count one each, every other test of Meson's counts as one.
 Closes with the line `N passed, N failed`; the exit status is 1 if anything failed or nothing ran.
 """
 
@@ -20,6 +20,8 @@ DOCTEST = re.compile(
     r"^\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed(?: \|\s*(\d+) skipped)?", re.MULTILINE
 )
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
+TAP = re.compile(r"^(not )?ok \d+\b(?:.*(# SKIP))?", re.MULTILINE | re.IGNORECASE)
+TAP_PLAN = re.compile(r"^1\.\.(\d+)$", re.MULTILINE)
 GOOD = {"OK", "EXPECTEDFAIL"}
 
 
@@ -53,16 +55,28 @@ def count_unittest(text):
     return total
 
 
+def count_tap(text):
+    plan = TAP_PLAN.search(text)
+    if not plan:
+        return None
+    lines = TAP.findall(text)
+    failed = sum(1 for bad, _ in lines if bad)
+    skipped = sum(1 for bad, skip in lines if skip and not bad)
+    # Cases that the plan promises and that said nothing have failed.
+    failed += max(0, int(plan.group(1)) - len(lines))
+    return Counts(len(lines) - sum(1 for bad, _ in lines if bad) - skipped, failed, skipped)
+
+
 def owes_total(entry):
     """Whether the test prints a total at its end, so that one without it was cut short, whatever its status."""
     command = entry.get("command", [])
-    return "--no-intro" in command or any(word.endswith("_test.py") for word in command)
+    return "--no-intro" in command or any(word.endswith(("_test.py", "_test.lua")) for word in command)
 
 
 def count(entry):
     text = COLOUR.sub("", entry.get("stdout", "") + "\n" + entry.get("stderr", ""))
     result = entry["result"]
-    inner = count_doctest(text) or count_unittest(text)
+    inner = count_doctest(text) or count_unittest(text) or count_tap(text)
     if inner is None:
         if result == "SKIP":
             return Counts(skipped=1)

@@ -78,6 +78,9 @@ public:
     void hold() noexcept { ++held_; }
     void unhold() noexcept { --held_; }
 
+    /// Whether anything is left that could make a task ready; if not, the next turn would never end.
+    bool can_wake() const noexcept { return has_ready() || !timers_.empty() || !deferred_.empty() || io_->in_flight() != 0; }
+
     /// Listeners made on this reactor share their port with those of other threads (SO_REUSEPORT).
     bool shares_ports() const noexcept { return shares_ports_; }
     void share_ports(bool yes) noexcept { shares_ports_ = yes; }

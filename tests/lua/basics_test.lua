@@ -1,0 +1,45 @@
+local hawser = require "hawser"
+local t = require "harness"
+
+t.test("run gives what the function gives", function()
+  local a, b, c = hawser.run(function(x) return x, nil, "three" end, 1)
+  t.eq(a, 1)
+  t.eq(b, nil)
+  t.eq(c, "three")
+end)
+
+t.test("an error leaves run with its traceback", function()
+  local function inside() error("broken") end
+  local message = t.raises("broken", hawser.run, function()
+    hawser.sleep(0.001)
+    inside()
+  end)
+  t.ok(message:find("in .-'inside'"), message)
+end)
+
+t.test("outside of a task an operation runs the loop", function()
+  t.eq(hawser.sleep(0.001), true)
+  local door = t.ok(hawser.tcp.listen("127.0.0.1", 0))
+  local line = t.ok(hawser.tcp.connecta(door:address()))
+  local far = t.ok(door:accept())
+  t.eq(line:write("plain\n"), line)
+  t.eq(far:read("l"), "plain")
+  t.eq(line:close(), true)
+  t.eq(far:read("l"), nil)
+end)
+
+t.task("two tasks talk over TLS", function()
+  local near, far = t.tls_pair()
+  t.ok(near and far)
+  t.eq(near:write("GET\n", 12, "\n"), near)
+  t.eq(far:read("l"), "GET")
+  t.eq(far:read("n"), 12)
+  t.eq(far:read("l"), "")
+  far:close()
+  t.eq(near:read("a"), "")
+  t.eq(near:read("a"), "")
+  t.eq(near:read("l"), nil)
+  near:close()
+end)
+
+t.done()
