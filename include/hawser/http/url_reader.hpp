@@ -38,7 +38,7 @@ public:
         std::string scheme;
         for (const char c : text_.substr(0, colon)) scheme += to_lower(c);
         if (scheme != "http" && scheme != "https")
-            return fail(0, "the scheme " + quoted(scheme) + " is not supported: begin with http:// or https://");
+            return fail(0, "the scheme " + detail::quoted(scheme) + " is not supported: begin with http:// or https://");
         if (base_ && base_->scheme() == scheme) return relative(colon + 1);
         return authority(scheme, colon + 1);
     }

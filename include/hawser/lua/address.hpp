@@ -30,7 +30,8 @@ inline int address_index(state* L) {
     }
     lua_getmetatable(L, 1);
     lua_getfield(L, -1, "methods");
-    lua_getfield(L, -1, lua_tostring(L, 2));
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
     return 1;
 }
 

@@ -33,6 +33,13 @@ inline int resume(state* co, [[maybe_unused]] state* from, int arguments, int& r
 #endif
 }
 
+/// Runs what the <close> variables of a coroutine that failed ask for; nothing in it can wait.
+inline void close_variables([[maybe_unused]] state* co) {
+#if LUA_VERSION_NUM >= 504
+    lua_resetthread(co);
+#endif
+}
+
 inline std::string_view text_at(state* L, int index) {
     std::size_t size = 0;
     const char* text = lua_tolstring(L, index, &size);

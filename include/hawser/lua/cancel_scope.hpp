@@ -43,8 +43,13 @@ public:
         for (cancel_scope* s = this; s; s = s->outer_.get()) if (s->stop_requested()) found = s;
         return found;
     }
-    /// An operation below has failed because of it.
-    void cut() noexcept { has_cut_ = true; }
+    /// An operation in it has failed because `cause`, it or an outer one, was stopped.
+    void cut(const cancel_scope& cause) noexcept {
+        for (cancel_scope* s = this; s; s = s->outer_.get()) {
+            s->has_cut_ = true;
+            if (s == &cause) break;
+        }
+    }
     bool has_cut() const noexcept { return has_cut_; }
 
     const hawser::detail::ref<cancel_scope>& outer() const noexcept { return outer_; }

@@ -112,6 +112,12 @@ inline ios* idle_ios(state* L, int index) {
     return line;
 }
 
+template <class = void>
+operation<tls::stream> shaken(buffered<any_stream> line, std::string name, std::optional<tls::config> settings, duration limit) {
+    if (!settings) settings.emplace();
+    co_return co_await as_result(tls::handshake(std::move(line), std::move(name), *std::move(settings), {.timeout = limit}));
+}
+
 /// handshake_tls(ios, name, config, timeout): becomes the client of a stream that is open.
 inline int handshake_tls(state* L) {
     machine& m = machine::of(L);
@@ -121,11 +127,7 @@ inline int handshake_tls(state* L) {
     check_config(L, 3);
     const duration limit = lua_isnoneornil(L, 4) ? defaults::handshake_timeout : check_seconds(L, 4);
     task& t = m.waiting_task(L, "handshake");
-    const auto make = [&] {
-        std::optional<tls::config> settings = optional_config(L, 3);
-        if (!settings) settings.emplace();
-        return tls::handshake(taken(*line), std::string{text_at(L, 2)}, *std::move(settings), {.timeout = limit});
-    };
+    const auto make = [&] { return shaken(taken(*line), std::string{text_at(L, 2)}, optional_config(L, 3), limit); };
     pending* p = make_limited(make, duration::max(), give_stream{});
     return m.await(L, t, p);
 }

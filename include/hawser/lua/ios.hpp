@@ -35,7 +35,7 @@ public:
 
     std::string_view unread() const noexcept { return as_text(in.peek<hawser::detail::slice<const std::byte>>()); }
     /// Looks again at what has come. True: the read has its results.
-    bool scan() noexcept { return request.scan(unread(), ended, limits); }
+    bool scan() noexcept { return request.scan(unread(), !ended ? input_end::none : ending ? input_end::cut : input_end::proper, limits); }
     /// No more bytes will come, for this reason; an empty one is the peer's proper end.
     void end_input(const error_info& why) {
         ended = true;
@@ -55,6 +55,7 @@ public:
     bool truncated = false;  // a TLS peer went away without saying that this was all
     bool strict = false;     // what was cut short is then no result of read("a")
     bool reading = false, writing = false, closed = false;
+    bool flushing = false;  // it writes because a read has to wait
 
 private:
     void note() {

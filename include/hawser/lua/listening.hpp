@@ -112,8 +112,8 @@ inline int listener_reload(state* L) {
     door& d = door_at(L);
     const server_settings& settings = check<server_settings>(L, 2);
     if (!settings || !d.secure()) return luaL_error(L, "reload is for a TLS listener and a server_config");
-    if (attempt(m.scratch(), [&] { d.secure()->reload(*settings); })) return give_true{}(L);
-    return push_failure(L, m.scratch(), EINVAL);
+    const int failed = attempt(m.scratch(), [&] { d.secure()->reload(*settings); });
+    return failed == 0 ? give_true{}(L) : push_failure(L, m.scratch(), failed);
 }
 
 inline int guest_handshake(state* L) {

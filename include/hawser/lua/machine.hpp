@@ -13,7 +13,11 @@ namespace hawser::lua::detail {
 class machine final : hawser::detail::io_object {
 public:
     /// Of the Lua function that runs, which has it as its first upvalue.
-    static machine& of(state* L) noexcept { return *static_cast<machine*>(lua_touserdata(L, lua_upvalueindex(1))); }
+    static machine& of(state* L) {
+        auto& m = *static_cast<machine*>(lua_touserdata(L, lua_upvalueindex(1)));
+        if (m.closed_) luaL_error(L, "the Lua state is being closed");
+        return m;
+    }
     /// Of a Lua state in which it was made, or nullptr.
     static machine* find(state* L) {
         lua_pushlightuserdata(L, key());
@@ -41,6 +45,8 @@ public:
     task& waiting_task(state* L, const char* what);
     /// Starts `p` (nullptr: memory was short) and waits: the last statement of a function that Lua calls.
     int await(state* L, task& t, pending* p);
+    /// The results of what has ended already, for a function that does not wait.
+    int finish(state* L, pending* p);
     /// The cancel scope of whoever runs.
     const ref<cancel_scope>& scope() const noexcept { return (current_ ? current_ : stand_in_.get())->scope_; }
     task& running_task() const noexcept { return current_ ? *current_ : *stand_in_; }
@@ -160,6 +166,11 @@ inline int machine::close(state* L) {
     m.on_error_.reset();
     m.noted_error_.reset();
     m.life_->main = nullptr;
+    // The memory stays until Lua frees it, and nothing in it may need a destructor then.
+    m.life_ = {};
+    m.stand_in_ = {};
+    std::string{}.swap(m.message_);
+    std::string{}.swap(m.noted_traceback_);
     return 0;
 }
 

@@ -14,6 +14,8 @@ namespace hawser::lua {
 namespace detail {
 
 inline void make_types(state* L, machine& m) {
+    if (luaL_newmetatable(L, type_name<ref<ios>>) == 0) return lua_pop(L, 1);  // there are
+    lua_pop(L, 1);
     static constexpr luaL_Reg stream[] = {{"read", ios_read},
                                             {"write", ios_write},
                                             {"flush", ios_flush},
@@ -142,6 +144,7 @@ inline void open(state* L) {
     lua_pushcfunction(L, detail::open_core);
     lua_setfield(L, -2, "hawser.core");
     lua_pop(L, 2);
+    detail::make_types(L, detail::machine::make(L));
 }
 
 }  // namespace hawser::lua

@@ -37,7 +37,7 @@ public:
 inline failure failure_under(cancel_scope& scope, const error_info& why) {
     if (!(why == errc::cancelled)) return why;
     cancel_scope* cause = scope.cause();
-    if (cause) cause->cut();
+    if (cause) scope.cut(*cause);
     if (cause && cause->timed_out()) return {"timed out", ETIMEDOUT};
     return {"cancelled", ECANCELED};
 }

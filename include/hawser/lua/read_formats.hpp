@@ -1,6 +1,7 @@
 #pragma once
 // What read() was asked for, found in the bytes that have come: the formats of Lua's io library, and "h" and "b".
 
+#include <cmath>
 #include <cstring>
 
 #include <hawser/base/defaults.hpp>
@@ -15,10 +16,13 @@ struct read_limits {
     std::size_t all = ~std::size_t{0};
 };
 
+/// Whether more bytes will come. `cut`: the last ones were lost, or the peer did not say that they were the last.
+enum class input_end : unsigned char { none, proper, cut };
+
 /// One format and, once it was found, the bytes that it stands for.
 struct read_format {
     enum class kind : unsigned char { line, line_with_end, all, header, number, some, bytes };
-    enum class outcome : unsigned char { open, found, nothing, too_long, cut_short };
+    enum class outcome : unsigned char { open, found, nothing, invalid, too_long, cut_short };
 
     kind what = kind::line;
     outcome how = outcome::open;
@@ -42,8 +46,8 @@ public:
         if (count_ == 0) formats_[count_++] = read_format{};
     }
 
-    /// Looks for what is open. `ended`: nothing more will come. True: all is known, or one has failed.
-    bool scan(std::string_view have, bool ended, const read_limits& limits) noexcept {
+    /// Looks for what is open. True: all is known, or one has failed.
+    bool scan(std::string_view have, input_end ended, const read_limits& limits) noexcept {
         while (done_ < count_) {
             read_format& f = formats_[done_];
             f.begin = f.next = from_;
@@ -75,7 +79,7 @@ private:
         read_format f;
         if (lua_type(L, index) == LUA_TNUMBER) {
             const lua_Number n = lua_tonumber(L, index);
-            luaL_argcheck(L, n >= 0 && n <= 4.0e9, index, "a number of bytes from 0 to 4e9");
+            luaL_argcheck(L, n >= 0 && n <= 4.0e9 && n == std::floor(n), index, "a whole number of bytes from 0 to 4e9");
             f.what = kind::bytes;
             f.count = static_cast<std::size_t>(n);
             return f;
@@ -100,41 +104,47 @@ private:
         f.next = f.begin + with_end;
     }
     static void nothing(read_format& f) noexcept { f.how = outcome::nothing; }
+    /// The last bytes, without the end that was to follow.
+    static void found_rest(read_format& f, std::size_t size, input_end ended) noexcept {
+        if (ended == input_end::cut) f.how = outcome::cut_short;
+        else found(f, size, size);
+    }
 
-    void find(read_format& f, std::string_view have, bool ended, const read_limits& limits) noexcept {
+    void find(read_format& f, std::string_view have, input_end ended, const read_limits& limits) noexcept {
+        const bool no_more = ended != input_end::none;
         switch (f.what) {
             case kind::line:
             case kind::line_with_end: return find_line(f, have, ended, limits.line);
-            case kind::header: return find_header(f, have, ended, limits.header);
-            case kind::number: return find_number(f, have, ended);
+            case kind::header: return find_header(f, have, no_more, limits.header);
+            case kind::number: return find_number(f, have, ended, limits.line);
             case kind::all:
                 if (have.size() > limits.all) f.how = outcome::too_long;
-                else if (ended) found(f, have.size(), have.size());
+                else if (no_more) found(f, have.size(), have.size());
                 return;
             case kind::some:
                 if (!have.empty()) found(f, have.size(), have.size());
-                else if (ended) nothing(f);
+                else if (no_more) nothing(f);
                 return;
             case kind::bytes:
                 if (have.size() >= f.count && (f.count != 0 || !have.empty())) found(f, f.count, f.count);
-                else if (ended && have.empty()) nothing(f);
-                else if (ended) found(f, have.size(), have.size());
+                else if (no_more && have.empty()) nothing(f);
+                else if (no_more) found_rest(f, have.size(), ended);
                 return;
         }
     }
 
-    void find_line(read_format& f, std::string_view have, bool ended, std::size_t limit) noexcept {
+    void find_line(read_format& f, std::string_view have, input_end ended, std::size_t limit) noexcept {
         const std::size_t at = have.find('\n', searched_);
         const std::size_t length = at == have.npos ? have.size() : at;
+        const std::size_t text = length > 0 && have[length - 1] == '\r' ? length - 1 : length;
         searched_ = length;
-        if (length > limit + 1) return void(f.how = outcome::too_long);
+        if (text > limit) return void(f.how = outcome::too_long);
         if (at == have.npos) {
-            if (!ended) return;
+            if (ended == input_end::none) return;
             if (have.empty()) return nothing(f);
-            return found(f, length, length);
+            return found_rest(f, length, ended);
         }
-        if (f.what == kind::line_with_end) return found(f, at + 1, at + 1);
-        found(f, at > 0 && have[at - 1] == '\r' ? at - 1 : at, at + 1);
+        found(f, f.what == kind::line_with_end ? at + 1 : text, at + 1);
     }
 
     /// Through the first empty line, which may be the first line.
@@ -150,16 +160,23 @@ private:
         else if (ended) f.how = outcome::cut_short;
     }
 
-    /// A numeral as liolib.c of Lua reads it: of at most 200 characters, with the blanks before it.
-    void find_number(read_format& f, std::string_view have, bool ended) noexcept {
+    /// A numeral as liolib.c of Lua reads it: of at most 200 characters, with the blanks before it. What is none is taken
+    /// up to the character that shows it.
+    void find_number(read_format& f, std::string_view have, input_end ended, std::size_t limit) noexcept {
         std::size_t at = 0;
-        while (at < have.size() && std::strchr(" \t\n\v\f\r", have[at])) ++at;
+        while (at < have.size() && (have[at] == ' ' || (have[at] >= '\t' && have[at] <= '\r'))) ++at;
         const std::size_t begin = at;
-        bool hex = false;
-        const auto one_of = [&](const char* set) { return at < have.size() && have[at] != '\0' && std::strchr(set, have[at]) && (++at, true); };
+        if (begin > limit) return void(f.how = outcome::too_long);
+        bool hex = false, overlong = false;
+        const auto one_of = [&](const char* set) {
+            if (at == have.size() || have[at] == '\0' || !std::strchr(set, have[at])) return false;
+            overlong = overlong || at - begin >= 200;
+            if (!overlong) ++at;
+            return !overlong;
+        };
         const auto digits = [&] {
             std::size_t n = 0;
-            while (at - begin < 200 && one_of(hex ? "0123456789abcdefABCDEF" : "0123456789")) ++n;
+            while (one_of(hex ? "0123456789abcdefABCDEF" : "0123456789")) ++n;
             return n;
         };
         one_of("+-");
@@ -170,16 +187,19 @@ private:
         }
         count += digits();
         if (one_of(".")) count += digits();
-        if (count > 0 && one_of(hex ? "pP" : "eE")) {
+        bool is_number = count > 0;
+        if (is_number && one_of(hex ? "pP" : "eE")) {
             one_of("+-");
             hex = false;
-            digits();
+            is_number = digits() > 0;
         }
-        if (at == have.size() && !ended) return;  // more of it may come
+        if (at == have.size() && !overlong && ended == input_end::none) return;  // more of it may come
         f.begin += begin;
-        f.how = outcome::found;
         f.size = at - begin;
         f.next = f.begin + f.size;
+        if (at == have.size() && !overlong && ended == input_end::cut) f.how = f.size == 0 ? outcome::nothing : outcome::cut_short;
+        else if (is_number && !overlong) f.how = outcome::found;
+        else f.how = have.empty() ? outcome::nothing : outcome::invalid;
     }
 
     read_format formats_[most];

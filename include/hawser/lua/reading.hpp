@@ -7,7 +7,9 @@ namespace hawser::lua::detail {
 
 /// Receives until what was asked for is there.
 template <class = void> operation<void> receive(ref<ios> from) {
-    if (!from->out.empty() && !from->writing) {  // the peer may wait for it before it answers
+    while (!from->out.empty() && !from->writing) {  // the peer may wait for it before it answers
+        const output_turn turn{from};
+        from->flushing = true;
         if (auto sent = co_await as_result(send_kept(from)); !sent) co_return sent.error();
     }
     while (!from->scan()) {
@@ -41,6 +43,7 @@ inline int push_read(state* L, ios& from, const failure& why) {
     using outcome = read_format::outcome;
     const std::string_view have = from.unread();
     const read_request& asked = from.request;
+    luaL_checkstack(L, read_request::most + 4, "read");
     int pushed = 0;
     for (int i = 0; i < asked.done(); ++i) {
         const read_format& f = asked[i];
@@ -55,6 +58,7 @@ inline int push_read(state* L, ios& from, const failure& why) {
         const bool gives_partial = f->what == read_format::kind::all || f->how == outcome::too_long || f->how == outcome::cut_short;
         if (f->how == outcome::too_long) push_failure(L, "more than the limit without an end: see setlimits()", EMSGSIZE);
         else if (f->how == outcome::cut_short) from.ending ? from.ending.push(L) : push_failure(L, "end of the stream in a header", EPROTO);
+        else if (f->how == outcome::invalid) lua_pushnil(L), pushed -= 2;
         else if (why) why.push(L);
         else if (from.ending) from.ending.push(L);
         else lua_pushnil(L), pushed -= 2;

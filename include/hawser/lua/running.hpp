@@ -50,6 +50,16 @@ inline int machine::await(state* L, task& t, pending* p) {
     return results;
 }
 
+inline int machine::finish(state* L, pending* p) {
+    if (!p) return luaL_error(L, "not enough memory");
+    task& t = running_task();
+    t.hold(p);
+    static_cast<void>(t.start());
+    const int results = p->give(L);
+    t.hold(nullptr);
+    return results;
+}
+
 /// Runs the loop until the operation of the stand-in has ended.
 inline int machine::await_here(state* L, pending* p) {
     bool done = false;
@@ -221,9 +231,13 @@ inline void machine::settle(state* L, task& t, int status, int count) {
     lua_pop(L, 1);
     noted_error_.reset();
     t.error_ = take(L);
+    current_ = &t;
+    close_variables(t.co_);
+    current_ = nullptr;
     const bool quiet = t.stop_requested() && t.base_->has_cut();
+    const bool unattended = t.group_->unattended && !t.joined && !quiet;
     end(t, quiet ? task::status::cancelled : task::status::failed);
-    if (t.status_ == task::status::failed && t.group_->unattended && !t.joined) report(L, t);
+    if (unattended) report(L, t);
 }
 
 inline void machine::end(task& t, task::status how) noexcept {
@@ -234,7 +248,8 @@ inline void machine::end(task& t, task::status how) noexcept {
     if (!t.waits_) t.hold(nullptr);
     t.unlink();
     --size_;
-    t.group_->ended(t);
+    const ref<group> was_in = std::move(t.group_);  // which may keep the task, for its error
+    was_in->ended(t);
     t.at_end_.set();
     t.drop_ref();
 }

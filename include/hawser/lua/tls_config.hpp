@@ -1,6 +1,7 @@
 #pragma once
 // hawser.tls.config and hawser.tls.server_config: tables of options become tls::config and tls::server_config.
 
+#include <cmath>
 #include <optional>
 
 #include <hawser/lua/userdata.hpp>
@@ -81,7 +82,9 @@ template <class Options, std::size_t N> bool set_option(state* L, const option<O
             into.*o.flag = lua_toboolean(L, -1) != 0;
         } else {
             if (type != LUA_TNUMBER) luaL_error(L, "tls option %s is a number, not a %s", o.name, lua_typename(L, type));
-            into.*o.number = static_cast<int>(lua_tointeger(L, -1));
+            const lua_Number n = lua_tonumber(L, -1);
+            if (!(n == std::floor(n) && n >= -1e9 && n <= 1e9)) luaL_error(L, "tls option %s is a whole number, not %f", o.name, n);
+            into.*o.number = static_cast<int>(n);
         }
         return true;
     }
@@ -96,14 +99,17 @@ template <class Set> void for_each_option(state* L, int index, Set set) {
     }
 }
 
-/// Runs `make()`, which may throw; false, and what() in `why`.
-template <class Make> bool attempt(std::string& why, Make make) noexcept {
+/// Runs `make()`, which may throw. The number of its failure, and what() in `why`; or 0.
+template <class Make> int attempt(std::string& why, Make make) noexcept {
     try {
         make();
-        return true;
+        return 0;
+    } catch (const error& e) {
+        why = e.what();
+        return number_of(e.info());
     } catch (const std::exception& e) {
         why = e.what();
-        return false;
+        return EINVAL;
     }
 }
 
@@ -116,8 +122,8 @@ inline int make_client_config(state* L) {
         for_each_option(L, 1, [&] { return set_option(L, client_option_list, options); });
     }
     client_config& made = push_new<client_config>(L);
-    if (attempt(m.scratch(), [&] { made.emplace(options); })) return 1;
-    return push_failure(L, m.scratch(), EINVAL);
+    const int failed = attempt(m.scratch(), [&] { made.emplace(options); });
+    return failed == 0 ? 1 : push_failure(L, m.scratch(), failed);
 }
 
 inline tls::server_config made_from(const keypair_options& pair, const tls::server_options& options) {
@@ -140,7 +146,7 @@ inline int make_server_config(state* L) {
         return luaL_error(L, "a server needs a certificate: cert_file and key_file, or cert_pem and key_pem");
     }
     server_settings& made = push_new<server_settings>(L);
-    if (!attempt(m.scratch(), [&] { made = made_from(first, options); })) return push_failure(L, m.scratch(), EINVAL);
+    if (const int failed = attempt(m.scratch(), [&] { made = made_from(first, options); })) return push_failure(L, m.scratch(), failed);
     if (!has_more) return 1;
     lua_getfield(L, 1, "keypairs");
     luaL_checktype(L, -1, LUA_TTABLE);
@@ -150,12 +156,12 @@ inline int make_server_config(state* L) {
         luaL_checktype(L, -1, LUA_TTABLE);
         keypair_options pair;
         for_each_option(L, lua_gettop(L), [&] { return set_option(L, keypair_option_list, pair); });
-        const bool works = attempt(m.scratch(), [&] {
+        const int failed = attempt(m.scratch(), [&] {
             made = pair.cert_file.empty() && pair.key_file.empty()
                        ? made->with_keypair_pem(pair.cert_pem, pair.key_pem)
                        : made->with_keypair_files(pair.cert_file, pair.key_file, pair.ocsp_staple_file);
         });
-        if (!works) return push_failure(L, m.scratch(), EINVAL);
+        if (failed != 0) return push_failure(L, m.scratch(), failed);
         lua_pop(L, 1);
     }
     lua_pop(L, 2);

@@ -100,7 +100,8 @@ inline int url_index(state* L) {
     if (name == "origin") return url_origin(L);
     lua_getmetatable(L, 1);
     lua_getfield(L, -1, "methods");
-    lua_getfield(L, -1, lua_tostring(L, 2));
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
     return 1;
 }
 inline int url_tostring(state* L) { return push(L, url_at(L, 1).to_string()), 1; }

@@ -21,6 +21,20 @@ inline ios* open_ios(state* L, int index) {
     return nullptr;
 }
 
+/// Sends: no other may meanwhile.
+class output_turn {
+public:
+    explicit output_turn(ref<ios> of) noexcept : of_{std::move(of)} { of_->writing = true; }
+    output_turn(output_turn&&) noexcept = default;
+    ~output_turn() {
+        if (of_) of_->writing = of_->flushing = false;
+    }
+    ios& line() const noexcept { return *of_; }
+
+private:
+    ref<ios> of_;
+};
+
 /// Gives `bytes` to the kernel, all of them.
 template <class = void> operation<void> send(ref<ios> to, std::string_view bytes) {
     auto n = co_await as_result(to->line().write(bytes));
@@ -37,19 +51,13 @@ template <class = void> operation<void> send_kept(ref<ios> to) {
 
 /// A call of write(): gives the stream itself, which it keeps alive together with the string.
 struct give_written {
-    give_written(ref<ios> s, reference handle, reference bytes) noexcept : to{std::move(s)}, self{std::move(handle)}, text{std::move(bytes)} {
-        to->writing = true;
-    }
-    give_written(give_written&&) noexcept = default;
-    ~give_written() {
-        if (to) to->writing = false;
-    }
+    give_written(ref<ios> s, reference handle, reference bytes) noexcept : turn{std::move(s)}, self{std::move(handle)}, text{std::move(bytes)} {}
     int operator()(state* L) const { return self.push(L), 1; }
     int fail(state* L, const failure& why) const {
-        if (to->closed) return push_failure(L, "closed", ECANCELED);
+        if (turn.line().closed) return push_failure(L, "closed", ECANCELED);
         return why.push(L);
     }
-    ref<ios> to;
+    output_turn turn;
     reference self, text;
 };
 
@@ -75,13 +83,17 @@ inline int flush_kept(state* L, machine& m, ios& to) {
     return m.await(L, t, p);
 }
 
+inline constexpr std::size_t most_kept = 1 << 20;
+
 inline int ios_write(state* L) {
     machine& m = machine::of(L);
     ios* to = open_ios(L, 1);
     if (!to) return 3;
     const int top = lua_gettop(L);
     for (int i = 2; i <= top; ++i) static_cast<void>(luaL_checkstring(L, i));
-    if (is_busy_writing(L, *to)) return 3;
+    // What a read sends before it waits is no obstacle to what is kept anyway.
+    const bool only_keeps = to->flushing && to->mode != ios::buffering::no && to->out.size() < most_kept;
+    if (!only_keeps && is_busy_writing(L, *to)) return 3;
     if (top == 1) return 1;
     if (to->mode == ios::buffering::no) {
         if (top > 2) lua_concat(L, top - 1);
@@ -95,7 +107,7 @@ inline int ios_write(state* L) {
         to->out += text;
         full = full || (to->mode == ios::buffering::line && text.find('\n') != text.npos);
     }
-    if (full || to->out.size() >= to->out_limit) return flush_kept(L, m, *to);
+    if (!only_keeps && (full || to->out.size() >= to->out_limit)) return flush_kept(L, m, *to);
     lua_settop(L, 1);
     return 1;
 }
@@ -114,10 +126,11 @@ inline int ios_setvbuf(state* L) {
     if (!to) return 3;
     const int mode = luaL_checkoption(L, 2, nullptr, names);
     const lua_Number size = luaL_optnumber(L, 3, 4096);
-    luaL_argcheck(L, size >= 1 && size <= 1 << 20, 3, "from 1 byte to 1 MiB");
+    luaL_argcheck(L, size >= 1 && size <= most_kept, 3, "from 1 byte to 1 MiB");
+    if (mode == 0 && !to->out.empty() && is_busy_writing(L, *to)) return 3;
     to->mode = static_cast<ios::buffering>(mode);
     to->out_limit = static_cast<std::size_t>(size);
-    if (mode == 0 && !to->out.empty() && !is_busy_writing(L, *to)) return flush_kept(L, machine::of(L), *to);
+    if (mode == 0 && !to->out.empty()) return flush_kept(L, machine::of(L), *to);
     lua_settop(L, 1);
     return 1;
 }
@@ -129,12 +142,21 @@ template <class = void> operation<void> end_output(ref<ios> to) {
     co_return co_await as_result(to->line().shutdown_send());
 }
 
+struct give_shut {
+    output_turn turn;
+    int operator()(state* L) const { return give_true{}(L); }
+    int fail(state* L, const failure& why) const {
+        if (turn.line().closed) return push_failure(L, "closed", ECANCELED);
+        return why.push(L);
+    }
+};
+
 inline int ios_shutdown(state* L) {
     machine& m = machine::of(L);
     ios* to = open_ios(L, 1);
     if (!to || is_busy_writing(L, *to)) return 3;
     task& t = m.waiting_task(L, "shutdown");
-    pending* p = make_limited([&] { return end_output(ref<ios>{to}); }, to->write_limit, give_true{});
+    pending* p = make_limited([&] { return end_output(ref<ios>{to}); }, to->write_limit, give_shut{output_turn{ref<ios>{to}}});
     return m.await(L, t, p);
 }
 
@@ -145,13 +167,23 @@ template <class = void> operation<void> close_ios(ref<ios> line) {
     co_return sent ? closed : sent;
 }
 
+struct give_closed {
+    ref<ios> line;
+    int operator()(state* L) const { return give_true{}(L); }
+    /// A stop, too, leaves nothing open.
+    int fail(state* L, const failure& why) const {
+        line->drop();
+        return why.push(L);
+    }
+};
+
 inline int ios_close(state* L) {
     machine& m = machine::of(L);
     ref<ios>& held = check<ref<ios>>(L, 1);
     if (!held || held->closed) return give_true{}(L);
     task& t = m.waiting_task(L, "close");
     held->closed = true;
-    pending* p = make_limited([&] { return close_ios(held); }, duration::max(), give_true{});
+    pending* p = make_limited([&] { return close_ios(held); }, duration::max(), give_closed{held});
     return m.await(L, t, p);
 }
 
