@@ -1,5 +1,10 @@
 // What primitives.cpp measures, in Asio: what it has of it, and in the same words.
 
+#if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT)
+#define ASIO_HAS_CO_AWAIT 1  // Asio 1.22 knows only the coroutines that clang had before C++20
+#define ASIO_HAS_STD_COROUTINE 1
+#endif
+
 #include <asio.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/experimental/channel.hpp>

@@ -8,6 +8,7 @@ local core = require "hawser.core"
 local pack = table.pack or function(...) return { n = select("#", ...), ... } end
 local unpack = table.unpack or unpack
 local create, resume, status, yield = coroutine.create, coroutine.resume, coroutine.status, coroutine.yield
+local running, isyieldable = coroutine.running, coroutine.isyieldable
 local traceback = core.note
 
 local hawser = {
@@ -15,6 +16,7 @@ local hawser = {
   spawn = core.spawn,
   sleep = core.sleep,
   yield = core.yield,
+  signal = core.signal,
   now = core.now,
   current = core.current,
   on_error = core.on_error,
@@ -23,7 +25,8 @@ local hawser = {
   errno = core.errno,
 }
 
--- Coroutines inside of tasks: an operation in one of them suspends the task, not its resumer.
+-- Coroutines inside of tasks: an operation in one of them suspends the task, not its resumer. While one runs it is in
+-- `inner`, with the coroutine that resumed it.
 
 local inner, tag = core.inner, core.tag
 
@@ -32,12 +35,16 @@ local function pass(co, ok, first, ...)
     -- The values with which the loop resumes the task belong to the operation inside.
     return pass(co, resume(co, yield(tag)))
   end
+  inner[co] = nil
   if not ok then core.note(first, co) end
   return ok, first, ...
 end
 
 local function resume_inner(co, ...)
-  inner[co] = true
+  if status(co) ~= "suspended" then return resume(co, ...) end
+  if inner[co] then return false, "this coroutine waits for an operation: another task uses it" end
+  -- What cannot yield itself has nobody to hand an operation on to.
+  inner[co] = isyieldable() and running()
   return pass(co, resume(co, ...))
 end
 
@@ -70,11 +77,10 @@ local group = core.methods["hawser.group"]
 --- A group of tasks, a part of the task that runs. An error of one stops the others.
 hawser.group = core.group
 
-local group_meta = debug.getregistry()["hawser.group"]
-group_meta.__close = function(self, err)
+core.group_meta.__close = function(self, err)
   if err ~= nil then self:cancel() end
   local ok, first, trace = self:join()
-  if not ok and err == nil then error(core.note(first) and first or trace, 0) end
+  if not ok and err == nil then error(core.note(first, trace), 0) end
 end
 
 -- Leaves a scope with the results of a protected call.
@@ -103,9 +109,9 @@ end
 local function finish_scope(g)
   return function(_, cut, ok, first, ...)
     if not ok then g:cancel() end
-    local joined, err = g:join()
+    local joined, err, trace = g:join()
     if not ok and not (cut and not joined) then error(first, 0) end
-    if not joined then error(err, 0) end
+    if not joined then error(core.note(err, trace), 0) end
     return first, ...
   end
 end
@@ -178,7 +184,7 @@ local function report(handler, err, trace, peer)
 end
 
 local function keep_traceback(err)
-  return { err, debug.traceback(nil, 2) }
+  return { err, (debug.traceback("", 2):gsub("^\n", "")) }  -- LuaJIT gives none for nil
 end
 
 -- One connection: nothing that goes wrong in it is of concern to the others.

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import random
+import shutil
 import sys
 import unittest
 
@@ -11,7 +12,7 @@ SOURCE = pathlib.Path(os.environ.get("HAWSER_SOURCE_ROOT") or pathlib.Path(__fil
 sys.path.insert(0, str(SOURCE / "bench"))
 sys.dont_write_bytecode = True
 
-from suite import cycles, hello, load, musts, paired, primitives, report, results, workloads  # noqa: E402
+from suite import contenders, cycles, hello, load, lua, musts, paired, primitives, report, results, workloads  # noqa: E402
 from suite.processes import Failure, Process, Timeout  # noqa: E402
 
 
@@ -49,6 +50,9 @@ class Statistics(unittest.TestCase):
     def test_ratios_leave_out_cycles_that_lack_one(self):
         self.assertEqual(paired.ratios([2, None, 6, 8], [4, 5, None, 2]), [0.5, 4])
         self.assertEqual(paired.double_ratios([8, 1], [4, None], [6, 1], [3, 1]), [1])
+
+    def test_differences_leave_out_cycles_that_lack_one(self):
+        self.assertEqual(paired.differences([5, None, 3, 9], [4, 5, None, 11]), [1, -2])
 
     def test_histograms(self):
         both = paired.merge([[(100, 1), (200, 98)], [(200, 1), (400, 100)]])
@@ -150,6 +154,62 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(names("tcp_echo_1"), ["tcp_echo_1"])
         self.assertEqual(names("tcp_echo"), ["tcp_echo_1", "tcp_echo_64", "tcp_echo_1000"])
         self.assertEqual(workloads.chosen(every, ["no_such"]), ([], ["no_such"]))
+
+
+class Lua(unittest.TestCase):
+    def result(self, **cpu):
+        measured = cycles.Measured({name: [one and sample(one * 100) for one in values] for name, values in cpu.items()}, {})
+        found = results.compare(results.new("lua_tcp_echo", "Lua", "echo"), measured, reference="hawser_lua")
+        lua.put_added(found)
+        return found
+
+    def verdict(self, result):
+        return next(one for one in musts.judge({"lua_tcp_echo": result}) if one.must.workload == "lua_tcp_echo")
+
+    def suite(self, directory):
+        return contenders.Suite(machine=None, programs=pathlib.Path(directory, "bench"), certificates=None, scratch=None, source=SOURCE, compiler=[])
+
+    def test_an_echo_is_a_read_and_a_write(self):
+        found = self.result(hawser_lua=[7000, 7200, 7400], hawser_cpp_flushing=[6000, 6400, 6200], hawser_cpp=[5000, 5200, 5600])
+        self.assertEqual(found["measures"][lua.added("hawser_lua", "hawser_cpp_flushing")]["median"], 500)
+        self.assertEqual(found["measures"][lua.added("hawser_lua", "hawser_cpp")]["median"], 1000)
+        self.assertNotIn(lua.added("hawser_luajit", "hawser_cpp"), found["measures"])
+        self.assertIn("a read or a write: added by Lua 5.4 to C++ that gathers writes", report.comparison(found))
+
+    def test_what_is_judged_is_the_cost_over_the_same_work(self):
+        for more, wanted in ((900, "met"), (1000, "met"), (1100, "missed")):
+            one = self.verdict(self.result(hawser_lua=[6000 + more] * 41, hawser_cpp_flushing=[6000] * 41, hawser_cpp=[2000] * 41))
+            self.assertEqual((one.verdict, one.value), (wanted, more / 2))
+
+    def test_without_one_of_the_two_nothing_is_judged(self):
+        one = self.verdict(self.result(hawser_lua=[6000] * 41, hawser_cpp_flushing=[None] * 41))
+        self.assertEqual(one.verdict, "unknown")
+        self.assertIn("hawser, C++, a send for each write failed", one.reason)
+
+    def test_a_program_in_lua_is_started_by_its_interpreter_with_our_modules(self):
+        suite = self.suite("/somewhere")
+        environment = suite.environment_of("luajit")
+        self.assertEqual(environment["LUA_CPATH"], "/somewhere/lua/luajit/?.so;;")
+        self.assertTrue(environment["LUA_PATH"].startswith(f"{SOURCE}/bench/lua/?.lua;{SOURCE}/lua/?.lua;"))
+        self.assertEqual(suite.environment_of(""), {})
+        self.assertEqual(suite.command("rows.lua", "sh")[1:], [SOURCE / "bench" / "lua" / "rows.lua"])
+        with self.assertRaisesRegex(Failure, "no-such-lua is not installed"):
+            suite.command("rows.lua", "no-such-lua")
+
+    def test_every_program_in_lua_is_there(self):
+        programs = {one.program for one in contenders.LUA_SERVERS if one.runtime} | {program for program, _ in lua.PRIMITIVES.values()}
+        self.assertEqual({path.name for path in (SOURCE / "bench" / "lua").glob("*.lua")}, programs | {"support.lua"})
+
+    def test_a_library_that_is_missing_is_named(self):
+        interpreter = next((one for one in ("lua5.4", "luajit") if shutil.which(one)), None)
+        if interpreter is None:
+            self.skipTest("neither lua5.4 nor luajit")
+        # Neither the system's modules nor ours.
+        nowhere = {"LUA_PATH": f"{SOURCE}/bench/lua/?.lua", "LUA_CPATH": ""}
+        for program in ("cqueues_echo.lua", "cqueues_primitives.lua"):
+            with Process([interpreter, SOURCE / "bench" / "lua" / program, "tcp-echo"], environment=nowhere) as process:
+                with self.assertRaisesRegex(Failure, "status 1: no module cqueues for Lua 5..: Debian's package is lua-cqueues"):
+                    process.read_line(10)
 
 
 class Report(unittest.TestCase):

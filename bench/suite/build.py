@@ -14,7 +14,7 @@ from .processes import Failure, environment_with, run
 PROGRAMS = (
     "load", "count_allocations", "primitives", "asio_primitives", "hawser_server_no_recycler",
     *(f"{name}_{side}" for name in ("hawser", "floor", "blocking_libtls", "blocking_openssl", "asio") for side in ("server", "client")),
-    "curl_client",
+    "curl_client", "lua_modules",
 )
 
 
@@ -50,7 +50,7 @@ def build(source: pathlib.Path, directory: pathlib.Path, compiler: str, environm
           asio: pathlib.Path | None, jobs: int) -> pathlib.Path:
     """Returns where the programs are."""
     # No build type: Meson applies that of a directory that is configured again after the optimization, and takes it away.
-    options = ["-Dbench=enabled", "-Dtests=disabled", "-Dexamples=disabled", "-Doptimization=2", "-Ddebug=false", "--wrap-mode=nofallback"]
+    options = ["-Dbench=enabled", "-Dlua=enabled", "-Dtests=disabled", "-Dexamples=disabled", "-Doptimization=2", "-Ddebug=false", "--wrap-mode=nofallback"]
     # Before the system's, and its warnings are not ours.
     options.append(f"-Dcpp_args=-isystem{asio}" if asio else "-Dcpp_args=")
     whole = environment_with({**environment, "CXX": compiler})

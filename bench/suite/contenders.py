@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ class Contender:
     name: str
     program: str
     arguments: tuple[str, ...] = ()
+    # Of a program in Lua: which interpreter runs it.
+    runtime: str = ""
 
 
 HAWSER = Contender("hawser", "hawser_server")
@@ -46,6 +49,18 @@ PARTS = (
     Contender("own_buffer", "hawser_server", ("--own-buffer",)),
 )
 
+# The same work in Lua, beside hawser's C++ servers: that of everywhere else, and one whose writes end as those of Lua do.
+LUA_SERVERS = (
+    Contender("hawser_lua", "hawser_echo.lua", runtime="lua5.4"),
+    Contender("hawser_luajit", "hawser_echo.lua", runtime="luajit"),
+    Contender("hawser_cpp", "hawser_server"),
+    Contender("hawser_cpp_flushing", "hawser_server", ("--no-gather",)),
+    Contender("cqueues", "cqueues_echo.lua", runtime="lua5.4"),
+    Contender("cqueues_luajit", "cqueues_echo.lua", runtime="luajit"),
+    Contender("copas", "copas_echo.lua", runtime="lua5.4"),
+    Contender("copas_luajit", "copas_echo.lua", runtime="luajit"),
+)
+
 LABELS = {
     "hawser": "hawser",
     "floor": "bare io_uring loop",
@@ -61,6 +76,14 @@ LABELS = {
     "no_recycler": "frames from malloc",
     "any_stream": "through any_stream",
     "own_buffer": "reading into an own buffer",
+    "hawser_lua": "hawser, Lua 5.4",
+    "hawser_luajit": "hawser, LuaJIT",
+    "hawser_cpp": "hawser, C++",
+    "hawser_cpp_flushing": "hawser, C++, a send for each write",
+    "cqueues": "cqueues, Lua 5.4",
+    "cqueues_luajit": "cqueues, LuaJIT",
+    "copas": "copas, Lua 5.4",
+    "copas_luajit": "copas, LuaJIT",
 }
 
 
@@ -100,6 +123,27 @@ class Suite:
             raise Failure(f"{name} is not built (no {path})")
         return path
 
+    def command(self, program: str, runtime: str = "") -> list[str | os.PathLike[str]]:
+        """How a program is started; `runtime` is the interpreter of one in Lua."""
+        if not runtime:
+            return [self.program(program)]
+        found = shutil.which(runtime)
+        if found is None:
+            raise Failure(f"{runtime} is not installed")
+        return [found, self.source / "bench" / "lua" / program]
+
+    def environment_of(self, runtime: str) -> dict[str, str | None]:
+        """With where a program in Lua finds our modules before all others."""
+        if not runtime:
+            return self.environment
+        modules = self.programs.parent / "lua" / runtime
+        places = [self.source / "bench" / "lua", self.source / "lua"]
+        return {
+            **self.environment,
+            "LUA_PATH": ";".join(f"{place}/?.lua" for place in places) + ";;",
+            "LUA_CPATH": f"{modules}/?.so;;",
+        }
+
 
 class Server:
     """A server that listens; `pid` is the process whose CPU time counts."""
@@ -128,10 +172,10 @@ def start_server(
     environment: Mapping[str, str | None] | None = None,
 ) -> Server:
     placed = {"cpus": cpus or [suite.machine.measured_cpu], "priority": suite.machine.server_priority}
-    placed["environment"] = {**suite.environment, **(environment or {})}
+    placed["environment"] = {**suite.environment_of(contender.runtime), **(environment or {})}
     if contender.program == "nginx":
         return start_nginx(suite, **placed)
-    command = [suite.program(contender.program), mode, *contender.arguments]
+    command = [*suite.command(contender.program, contender.runtime), mode, *contender.arguments]
     if mode != "tcp-echo":
         command += ["--cert", suite.certificates / "server.pem", "--key", suite.certificates / "server.key"]
     process = Process(command, name=contender.program, **placed)

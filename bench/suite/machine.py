@@ -161,6 +161,8 @@ def versions(compiler: Sequence[str], flags: Sequence[str], environment: dict[st
         "liburing": package_version("liburing", environment),
         "Asio": asio_version(macro(compiler, "asio/version.hpp", "ASIO_VERSION", flags)),
         "libcurl": package_version("libcurl"),
+        "Lua": first_line(["lua5.4", "-v"]).split(" Copyright")[0].removeprefix("Lua ").strip(),
+        "LuaJIT": first_line(["luajit", "-v"]).split(" -- ")[0].removeprefix("LuaJIT "),
         "nginx": first_line(["nginx", "-v"]).removeprefix("nginx version: nginx/"),
         "wrk": first_line(["wrk", "-v"]).split(" Copyright")[0].removeprefix("wrk ").removeprefix("debian/").split(" [")[0],
     }

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from . import lua
 from .contenders import label
 from .results import Result
 
@@ -98,6 +99,9 @@ def all_musts() -> list[Must]:
     for work in ("echo", "accept"):
         found.append(Must("2 threads against 1", "threads", ("measure", f"{work}_speedup"), 1.7, 1.9, f"throughput, {work}", at_least=True,
                           tolerance=TOLERANCE))
+    for kind in ("tcp", "tls"):
+        found.append(Must(f"Lua 5.4: {kind.upper()} echo, 64 connections", f"lua_{kind}_echo", ("measure", lua.added("hawser_lua", "hawser_cpp_flushing")), 500, 250,
+                          "CPU time that a read or a write adds to the C++ one", "ns", cycles=CYCLES))
     for key, limit, aim, what in (("stream", 2.5, 2.0, "<hawser/tls/stream.hpp>"), ("umbrella", 3.0, 2.5, "<hawser/hawser.hpp>")):
         found.append(Must("Include cost, -O0", "build_cost", ("measure", key), limit, aim, f"`{what}` over tls.h + liburing.h + coroutine"))
     return found

@@ -1,4 +1,4 @@
-"""Statistics of paired measurements: medians, their confidence intervals, ratios per cycle, latency histograms."""
+"""Statistics of paired measurements: medians, their confidence intervals, ratios and differences per cycle, latency histograms."""
 
 from __future__ import annotations
 
@@ -68,6 +68,11 @@ def spread(values: Iterable[float], confidence: float = 0.95) -> Spread:
 def ratios(over: Sequence[float | None], under: Sequence[float | None]) -> list[float]:
     """over/under of each cycle that has both."""
     return [a / b for a, b in zip(over, under) if a is not None and b is not None and b > 0]
+
+
+def differences(of: Sequence[float | None], less: Sequence[float | None]) -> list[float]:
+    """of - less of each cycle that has both."""
+    return [a - b for a, b in zip(of, less) if a is not None and b is not None]
 
 
 def double_ratios(*series: Sequence[float | None]) -> list[float]:

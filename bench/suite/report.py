@@ -136,6 +136,13 @@ def contender_row(who: str, figures: Mapping[str, Any], result: Result) -> list[
     ]
 
 
+def measures(result: Result) -> str:
+    """Figures by themselves."""
+    rows = [[key, figure(one["median"], one["unit"]), f"{figure(one['low'], one['unit'])}–{figure(one['high'], one['unit'])}"]
+            for key, one in result["measures"].items()]
+    return table(["", "median", "95 % interval"], rows)
+
+
 def comparison(result: Result) -> str:
     unit = result["operation"]
     reference = label(result.get("reference", "hawser"))
@@ -143,7 +150,8 @@ def comparison(result: Result) -> str:
     head = ["", f"CPU per {unit}", "quartiles", against, f"{PLURALS.get(unit, unit + 's')}/s",
             "p50", "p99", "p99.9", "system calls", "own allocations", "libraries' allocations", "enters per turn", "resumptions"]
     names = order(name for name in result["contenders"] if "cpu_ns_per_op" in result["contenders"][name])
-    return table(head, [contender_row(name, result["contenders"][name], result) for name in names])
+    text = table(head, [contender_row(name, result["contenders"][name], result) for name in names])
+    return "\n\n".join([text, *([measures(result)] if result["measures"] else [])])
 
 
 def idle(result: Result) -> str:
@@ -218,6 +226,7 @@ SPECIAL = {
     "growth_tcp": growth,
     "active_among_idle": crowd,
     "primitives": primitives,
+    "lua_primitives": primitives,
     "build_cost": build_cost,
     "threads": threads,
 }

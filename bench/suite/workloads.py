@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from . import building, clients, crowds, hello, memory, primitives, servers, threads
+from . import building, clients, crowds, hello, lua, memory, primitives, servers, threads
 from .contenders import Suite
 from .results import Result
 
@@ -66,6 +66,9 @@ def all_workloads(build: pathlib.Path | None, flags: list[str]) -> list[Workload
         Workload("parts_tls_echo", "TLS echo", servers.parts),
         Workload("parts_tls_bulk", "TLS bulk", servers.parts),
         Workload("primitives", "spawn, await, yield, channel, sleep", primitives.primitives),
+        Workload("lua_tcp_echo", "from Lua, beside C++, cqueues and copas: TCP echo over 64 connections", lambda suite, name: lua.echo(suite, name, "tcp")),
+        Workload("lua_tls_echo", "TLS echo", lambda suite, name: lua.echo(suite, name, "tls")),
+        Workload("lua_primitives", "spawn, yield, sleep, channel", lua.measure_primitives),
         Workload("build_cost", "compile time of headers and of echo servers", lambda suite, name: building.build_cost(suite, name, build, flags)),
     ]
 

@@ -98,11 +98,12 @@ public:
 
 private:
     script_error error_of(const task& failed) const {
-        std::string message = "not enough memory";
+        std::string message = failed.ran_out_of_memory ? "not enough memory" : "nil";
         auto work = [&](state* L) {
             failed.error().push(L);
             const char* text = lua_tostring(L, -1);
-            message = text ? text : "an error that is no string";
+            if (text) message = text;
+            else if (!lua_isnil(L, -1)) message = "an error that is no string";
         };
         std::string why;
         guarded(main_, why, work);

@@ -58,8 +58,9 @@ public:
     /// Runs the loop on behalf of `L` until the event is set. Raises a Lua error where nothing could ever set it.
     void run_until(state* L, event& done, group& of);
 
-    /// Remembers where the error on top of the stack of `L` came from, for a task that will fail with it.
-    void note_traceback(state* L, state* of);
+    /// Takes the traceback on top of the stack off it and remembers it as that of the error below, for a task that will fail
+    /// with that.
+    void note_traceback(state* L);
     void on_error(reference handler) noexcept { on_error_ = std::move(handler); }
     template <class F> void for_each_task(F f) { tasks_.for_each(f); }
     std::size_t size() const noexcept { return size_; }
@@ -90,6 +91,7 @@ private:
     bool interrupted(state* L) noexcept;
 
     void wake(task& t) noexcept;
+    void park(task& t) noexcept;
     static int step(state* L);
     void settle(state* L, task& t, int status, int count);
     void end(task& t, task::status how) noexcept;
@@ -145,7 +147,7 @@ inline machine& machine::make(state* L) {
     m->nothing_ = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     lua_newtable(L);
-    lua_pushliteral(L, "k");
+    lua_pushliteral(L, "kv");
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     m->inner_ = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -94,6 +94,7 @@ inline int open_core(state* L) {
                                                {"tasks", tasks_alive},
                                                {"sleep", sleep},
                                                {"yield", yield},
+                                               {"signal", wait_for_signal},
                                                {"now", now},
                                                {"enter", enter},
                                                {"leave", leave},
@@ -130,6 +131,8 @@ inline int open_core(state* L) {
         lua_pop(L, 1);
     }
     lua_setfield(L, -2, "methods");
+    luaL_getmetatable(L, type_name<ref<group>>);
+    lua_setfield(L, -2, "group_meta");
     return 1;
 }
 

@@ -5,23 +5,75 @@
 
 namespace hawser::lua::detail {
 
-/// Receives until what was asked for is there.
+/// Receives until what was asked for is there. No coroutine: nearly every read comes here.
+class receiving : hawser::detail::waiter {
+public:
+    using value_type = void;
+
+    explicit receiving(ref<ios> from) noexcept : from_{std::move(from)} {}
+    receiving(receiving&& other) noexcept : from_{std::move(other.from_)} {}  // before it is started
+    bool start(const hawser::detail::environment& env, hawser::detail::waiter& w) {
+        env_ = env;
+        outer_ = &w;
+        run = [](hawser::detail::waiter& self) noexcept { static_cast<receiving&>(self).received(); };
+        return read_more();
+    }
+    result<void> take() {
+        if (failure_) return std::move(failure_);
+        return {};
+    }
+    void inspect(hawser::detail::inspector& to) const {
+        if (chunk_) to.show(*chunk_);
+    }
+
+private:
+    /// True: it waits for more.
+    bool read_more() {
+        do {
+            if (chunk_.emplace(from_->line().read()).start(env_, *this)) return true;
+        } while (!take_chunk());
+        return false;
+    }
+    /// True: the read has its results.
+    bool take_chunk() {
+        auto chunk = chunk_->take();
+        if (chunk && *chunk) {
+            if (!from_->in.append(**chunk)) return failure_ = error_info::from_errno(ENOMEM, phase::read), true;
+            from_->bytes_read += (*chunk)->size();
+        } else if (!chunk && (chunk.error() == errc::cancelled || chunk.error() == errc::closed)) {
+            failure_ = chunk.error();
+            return true;
+        } else {
+            from_->end_input(chunk ? error_info::none() : chunk.error());
+        }
+        return from_->scan();
+    }
+    void received() noexcept {
+        try {
+            if (!take_chunk() && read_more()) return;
+        } catch (...) {
+            failure_ = error_info::from_errno(ENOMEM, phase::read);
+        }
+        if (outer_->handle) outer_->handle.resume();
+        else outer_->run(*outer_);
+    }
+
+    ref<ios> from_;
+    hawser::detail::environment env_;
+    hawser::detail::waiter* outer_ = nullptr;
+    std::optional<hawser::detail::lend_operation> chunk_;
+    error_info failure_ = error_info::none();
+};
+
+/// The same, after what write() has kept was sent.
 template <class = void> operation<void> receive(ref<ios> from) {
     while (!from->out.empty() && !from->writing) {  // the peer may wait for it before it answers
         const output_turn turn{from};
         from->flushing = true;
         if (auto sent = co_await as_result(send_kept(from)); !sent) co_return sent.error();
     }
-    while (!from->scan()) {
-        auto n = co_await as_result(from->in.fill());
-        if (n && *n != 0) {
-            from->bytes_read += *n;
-            continue;
-        }
-        if (!n && (n.error() == errc::cancelled || n.error() == errc::closed)) co_return n.error();
-        from->end_input(n ? error_info::none() : n.error());
-    }
-    co_return result<void>{};
+    if (from->scan()) co_return result<void>{};
+    co_return co_await as_result(receiving{from});
 }
 
 /// Converts what stands for a number.
@@ -107,7 +159,10 @@ inline int ios_read(state* L) {
     from->request.parse(L, 2);
     if (from->out.empty() && from->scan()) return push_read(L, *from, {});
     task& t = m.waiting_task(L, "read");
-    pending* p = make_limited([&] { return receive(ref<ios>{from}); }, from->read_limit, give_read{ref<ios>{from}});
+    ref<ios> held{from};
+    pending* p = from->out.empty() ? make_limited([&] { return receiving{held}; }, from->read_limit, give_read{held})
+                                   : make_limited([&] { return receive(held); }, from->read_limit, give_read{held});
+    held = {};  // Lua does not come back through here
     return m.await(L, t, p);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // How Lua tasks run: who may wait, how they are resumed, and what becomes of their errors.
 
+#include <hawser/lua/interrupts.hpp>
 #include <hawser/lua/machine.hpp>
 
 namespace hawser::lua::detail {
@@ -23,13 +24,17 @@ inline task& machine::waiting_task(state* L, const char* what) {
     return *stand_in_;
 }
 
+/// Whether everything from `L` down to the task hands operations on: each coroutine is listed with the one that resumed it.
 inline bool machine::is_inner_coroutine(state* L) {
     push_inner_coroutines(L);
     lua_pushthread(L);
-    lua_rawget(L, -2);
-    const bool known = lua_toboolean(L, -1) != 0;
+    state* by = L;
+    for (int depth = 0; by && by != current_->thread() && depth < 200; ++depth) {
+        lua_rawget(L, -2);
+        by = lua_tothread(L, -1);
+    }
     lua_pop(L, 2);
-    return known;
+    return by == current_->thread();
 }
 
 inline int machine::await(state* L, task& t, pending* p) {
@@ -37,6 +42,10 @@ inline int machine::await(state* L, task& t, pending* p) {
     if (t.scope().stop_requested() && t.ignores_stop()) {
         delete p;
         return luaL_error(L, "this task was stopped, and goes on to begin operations: leave when one returns nil, \"cancelled\"");
+    }
+    if (t.waits_) {
+        delete p;
+        return luaL_error(L, "this task waits for something else already: its coroutine was resumed by somebody");
     }
     t.hold(p);
     if (t.start()) {
@@ -93,9 +102,20 @@ inline void task::operation_ended() noexcept {
 inline machine::ending machine::turn_until(state* L, const bool& done, bool gives_up) noexcept {
     runs_ = true;
     ending how = ending::done;
+    interrupts sigint{gives_up && own_};
+    // A signal that comes just before the wait does not end it.
+    struct : hawser::detail::timer {} look;
+    look.fire = [](hawser::detail::timer&) noexcept {};
     while (!done) {
-        if (gives_up && !loop_->can_wake()) how = ending::stuck;
-        else if (loop_->turn(); gives_up && lua_gethook(L) && interrupted(L)) how = ending::interrupted;
+        if (gives_up && !loop_->can_wake()) {
+            how = ending::stuck;
+        } else {
+            if (sigint.active()) loop_->set_timer(look, loop_->now() + std::chrono::milliseconds{200});
+            loop_->turn();
+            if (hawser::detail::timer_heap::is_set(look)) loop_->cancel_timer(look);
+            sigint.hand_over();
+            if (gives_up && lua_gethook(L) && interrupted(L)) how = ending::interrupted;
+        }
         if (how != ending::done) break;
     }
     runs_ = false;
@@ -136,6 +156,7 @@ inline void machine::run_until(state* L, event& done, group& of) {
 
 inline ref<task> machine::spawn(state* L, const ref<group>& in, int arguments) {
     state* co = lua_newthread(L);
+    if (!lua_checkstack(co, arguments + 1)) luaL_error(L, "too many arguments");
     lua_insert(L, -arguments - 2);
     lua_xmove(L, co, arguments + 1);
     reference thread = take(L);
@@ -155,6 +176,7 @@ inline ref<task> machine::spawn(state* L, const ref<group>& in, int arguments) {
 inline bool machine::schedule(state* L, task& t, int arguments) {
     if (t.status_ != task::status::parked || !lua_checkstack(t.co_, arguments)) return false;
     lua_xmove(L, t.co_, arguments);
+    t.stop_while_parked_.unlink();
     t.arguments_ = arguments;
     t.status_ = task::status::queued;
     loop_->make_ready(t.turn_);
@@ -172,6 +194,7 @@ inline void machine::wake(task& t) noexcept {
     current_ = nullptr;
     std::fprintf(stderr, "hawser: a Lua task was ended: %s\n", lua_tostring(L, -1));
     lua_settop(L, 0);
+    t.ran_out_of_memory = true;
     end(t, task::status::failed);
 }
 
@@ -179,9 +202,17 @@ inline int machine::step(state* L) {
     task& t = *static_cast<task*>(lua_touserdata(L, 1));
     machine& m = *t.machine_;
     int arguments = t.arguments_;
+    // coroutine.close() of somebody else's, or a resume, may have taken the coroutine away.
+    const bool is_there = t.began_ ? lua_status(t.co_) == LUA_YIELD : lua_status(t.co_) == 0 && lua_gettop(t.co_) == arguments + 1;
+    if (!is_there) return m.end(t, task::status::cancelled), 0;
+    t.began_ = true;
+    if (std::exchange(t.cut_while_parked_, false)) {
+        if (cancel_scope* cause = t.scope().cause()) t.scope().cut(*cause);
+        if (!lua_checkstack(t.co_, 3)) return luaL_error(L, "not enough memory");
+        arguments = push_failure(L, "cancelled", ECANCELED);
+        lua_xmove(L, t.co_, arguments);
+    }
     if (t.status_ == task::status::waiting) {
-        // coroutine.close() of somebody else's, or a resume, has taken the coroutine away from its operation.
-        if (lua_status(t.co_) != LUA_YIELD) return m.end(t, task::status::cancelled), 0;
         arguments = t.held_->give(L);
         if (!lua_checkstack(t.co_, arguments)) return luaL_error(L, "too many results");
         lua_xmove(L, t.co_, arguments);
@@ -197,6 +228,19 @@ inline int machine::step(state* L) {
     return 0;
 }
 
+/// Until schedule(), or a stop, which then is what the yield gives: nil, "cancelled", ECANCELED.
+inline void machine::park(task& t) noexcept {
+    t.status_ = task::status::parked;
+    t.stop_while_parked_.invoke = [](hawser::detail::stop_callback& c) noexcept {
+        task& stopped = *static_cast<task::stop_node&>(c).self;
+        stopped.cut_while_parked_ = true;
+        stopped.status_ = task::status::queued;
+        stopped.machine_->loop_->make_ready(stopped.turn_);
+    };
+    if (t.scope().stop_requested()) t.stop_while_parked_.invoke(t.stop_while_parked_);
+    else stop_source::attach(t.scope().token(), t.stop_while_parked_);
+}
+
 /// What a coroutine that has been resumed has come to.
 inline void machine::settle(state* L, task& t, int status, int count) {
     if (status == LUA_YIELD) {
@@ -204,14 +248,15 @@ inline void machine::settle(state* L, task& t, int status, int count) {
         lua_pop(t.co_, count);
         if (waits && t.status_ == task::status::waiting) return;
         if (t.may_park) {
-            t.status_ = task::status::parked;
-            return;
+            if (!t.scope().stop_requested() || !t.ignores_stop()) return park(t);
         }
-        if (count == 0) {  // to let others run
+        const bool ignores = t.scope().stop_requested() && t.ignores_stop();
+        if (count == 0 && !ignores) {  // to let others run
             t.status_ = task::status::queued;
             return loop_->make_ready(t.turn_);
         }
-        lua_pushliteral(L, "coroutine.yield(...) in a task gives its values to nobody: in a generator use hawser.wrap, to pass values to "
+        if (count == 0) lua_pushliteral(L, "this task was stopped, and goes on to yield: leave when an operation returns nil, \"cancelled\"");
+        else lua_pushliteral(L, "coroutine.yield(...) in a task gives its values to nobody: in a generator use hawser.wrap, to pass values to "
                              "another task hawser.channel");
     } else if (status == 0) {
         t.results_ = count;
@@ -246,6 +291,7 @@ inline void machine::end(task& t, task::status how) noexcept {
     t.leave(*t.base_);
     t.base_->clear_limit();
     if (!t.waits_) t.hold(nullptr);
+    t.stop_while_parked_.unlink();
     t.unlink();
     --size_;
     const ref<group> was_in = std::move(t.group_);  // which may keep the task, for its error
@@ -254,11 +300,10 @@ inline void machine::end(task& t, task::status how) noexcept {
     t.drop_ref();
 }
 
-inline void machine::note_traceback(state* L, state* of) {
+inline void machine::note_traceback(state* L) {
     noted_error_.push(L);
-    const bool known = noted_error_ && lua_rawequal(L, -1, -2);
+    const bool known = noted_error_ && lua_rawequal(L, -1, -3);
     lua_pop(L, 1);
-    luaL_traceback(L, of, nullptr, 0);
     if (known) noted_traceback_ += '\n';
     else noted_traceback_.clear();
     noted_traceback_ += text_at(L, -1);

@@ -37,12 +37,11 @@ public:
     void enter(ref<cancel_scope> inner) noexcept { scope_ = std::move(inner); }
     /// Ends that part, and those that were opened in it and not ended.
     void leave(const cancel_scope& inner) noexcept {
-        for (cancel_scope* s = scope_.get(); s && s != base_.get(); s = s->outer().get()) {
-            s->clear_limit();
-            if (s != &inner) continue;
-            scope_ = ref<cancel_scope>{s->outer()};
-            return;
-        }
+        const cancel_scope* at = scope_.get();
+        while (at && at != base_.get() && at != &inner) at = at->outer().get();
+        if (at != &inner) return;  // it was ended with an outer one
+        while (scope_.get() != &inner && scope_.get() != base_.get()) leave_one();
+        if (scope_.get() != base_.get()) leave_one();
     }
     void request_stop() noexcept { base_->request_stop(); }
     bool stop_requested() const noexcept { return base_->stop_requested(); }
@@ -72,6 +71,8 @@ public:
 
     /// A bare coroutine.yield() parks it until machine::schedule(): the way of nfl, for its spawn() alone.
     bool may_park = false;
+    /// It could not even be resumed; there is no error to keep.
+    bool ran_out_of_memory = false;
     /// Somebody has asked for its end, and so for its error.
     bool joined = false;
 
@@ -83,6 +84,13 @@ private:
     struct node : hawser::detail::waiter {
         task* self = nullptr;
     };
+    struct stop_node : hawser::detail::stop_callback {
+        task* self = nullptr;
+    };
+    void leave_one() noexcept {
+        scope_->clear_limit();
+        scope_ = ref<cancel_scope>{scope_->outer()};
+    }
     static constexpr unsigned most_refusals = 256;
 
     ~task() override;
@@ -94,11 +102,14 @@ private:
     state* co_;
     ref<cancel_scope> base_, scope_;
     node turn_;  // queues it without an operation: to begin, and after schedule()
+    stop_node stop_while_parked_;
     pending* held_ = nullptr;
     int arguments_ = 0, results_ = 0;
     unsigned refusals_ = 0;
     status status_ = status::queued;
     bool* done_ = nullptr;  // of the stand-in, whose code waits in the loop
+    bool began_ = false;
+    bool cut_while_parked_ = false;
     bool waits_ = false;   // the kernel, or another task, will end what it holds
     reference error_;
     std::string traceback_;
@@ -141,7 +152,7 @@ private:
 inline task::task(machine& of, ref<group> member_of, reference thread, state* co, int arguments)
     : machine_{&of}, group_{std::move(member_of)}, thread_{std::move(thread)}, co_{co},
       base_{new cancel_scope{group_ ? group_->scope() : ref<cancel_scope>{}}}, scope_{base_}, arguments_{arguments} {
-    turn_.self = this;
+    turn_.self = stop_while_parked_.self = this;
 }
 
 inline task::~task() { delete held_; }

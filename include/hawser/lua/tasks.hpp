@@ -3,6 +3,7 @@
 
 #include <hawser/lua/running.hpp>
 #include <hawser/lua/userdata.hpp>
+#include <hawser/reactor/signals.hpp>
 #include <hawser/reactor/sleep.hpp>
 
 namespace hawser::lua::detail {
@@ -78,8 +79,8 @@ inline int group_size(state* L) {
 inline int push_task_error(state* L, const task& t) {
     if (t.now() != task::status::failed) return push_failure(L, "cancelled", ECANCELED);
     lua_pushnil(L);
-    if (t.error()) t.error().push(L);
-    else lua_pushliteral(L, "not enough memory");
+    if (t.ran_out_of_memory) lua_pushliteral(L, "not enough memory");
+    else t.error().push(L);
     push(L, t.traceback());
     return 3;
 }
@@ -87,6 +88,7 @@ inline int push_task_results(state* L, const task& t) {
     if (t.now() != task::status::done) return push_task_error(L, t);
     lua_pushboolean(L, 1);
     const int count = t.results();
+    if (lua_gettop(t.thread()) < count) return push_failure(L, "somebody closed or resumed the coroutine of this task", EINVAL);
     if (!lua_checkstack(L, count) || !lua_checkstack(t.thread(), count)) return luaL_error(L, "too many results");
     const int first = lua_gettop(t.thread()) - count + 1;
     for (int i = 0; i < count; ++i) lua_pushvalue(t.thread(), first + i);
@@ -155,6 +157,14 @@ public:
 private:
     Op op_;
 };
+/// Outside of a task the loop itself may find that this would never end, and has to be able to give up.
+inline pending* make_group_join(const task& t, group& of, duration limit) noexcept {
+    const auto empty = [&] { return of.when_empty().wait(); };
+    const give_group give{ref<group>{&of}};
+    if (!t.thread()) return make_limited(empty, limit, give);
+    if (limit == duration::max()) return make_pending(unstoppable{empty()}, give);
+    return make_pending(unstoppable{with_timeout(limit, empty())}, give);
+}
 /// join(group [, seconds]): true; or nil, error, traceback of the task that failed first. A stop does not end the waiting:
 /// what is in the group is stopped by it, and so ends.
 inline int group_join(state* L) {
@@ -163,11 +173,13 @@ inline int group_join(state* L) {
     const duration limit = lua_isnoneornil(L, 2) ? duration::max() : check_seconds(L, 2);
     task& t = m.waiting_task(L, "join");
     if (t.member_of().get() == &of) return luaL_error(L, "a task cannot wait for the group of which it is a part");
-    const auto make = [&] { return unstoppable{of.when_empty().wait()}; };
-    pending* p = make_limited(make, limit, give_group{ref<group>{&of}});
+    pending* p = make_group_join(t, of, limit);
     return m.await(L, t, p);
 }
 
+struct give_signal {
+    int operator()(state* L, int) const { return lua_pushboolean(L, 1), 1; }
+};
 inline int sleep(state* L) {
     machine& m = machine::of(L);
     const duration time = check_seconds(L, 1);
@@ -179,6 +191,16 @@ inline int yield(state* L) {
     machine& m = machine::of(L);
     task& t = m.waiting_task(L, "yield");
     pending* p = make_pending(hawser::yield(), give_true{});
+    return m.await(L, t, p);
+}
+/// signal(name): waits for a signal of the process, such as "TERM".
+inline int wait_for_signal(state* L) {
+    static const char* const names[] = {"INT", "TERM", "HUP", "QUIT", "USR1", "USR2", nullptr};
+    static constexpr int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    machine& m = machine::of(L);
+    const int which = luaL_checkoption(L, 1, nullptr, names);
+    task& t = m.waiting_task(L, "signal");
+    pending* p = make_pending(next_signal(numbers[which]), give_signal{});
     return m.await(L, t, p);
 }
 /// Seconds since some moment; only differences mean anything.
@@ -244,12 +266,17 @@ inline int schedule(state* L) {
     lua_pushboolean(L, m.schedule(L, t, arguments));
     return 1;
 }
-/// note(error): remembers where it was raised; for message handlers of xpcall. Gives it back.
+/// note(error [, coroutine or traceback]): remembers where it was raised, for message handlers of xpcall and for who raises
+/// the error of another task again. Gives it back.
 inline int note(state* L) {
     machine& m = machine::of(L);
     state* of = lua_tothread(L, 2);
-    lua_settop(L, 1);
-    m.note_traceback(L, of ? of : L);
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        lua_settop(L, 1);
+        luaL_traceback(L, of ? of : L, nullptr, of ? 0 : 1);
+    }
+    lua_settop(L, 2);
+    m.note_traceback(L);
     return 1;
 }
 inline int set_on_error(state* L) {

@@ -61,17 +61,33 @@ struct give_written {
     reference self, text;
 };
 
+/// Writes what the stream accepts without waiting, as a rule all, and drops it from `bytes`. False: something is left, if
+/// only to fail.
+inline bool write_at_once(ios& to, const task& t, std::string_view& bytes) noexcept {
+    hawser::detail::stream_core* core = to.line().core().get();
+    if (!core || t.scope().stop_requested() || core->output_ended() || core->refusal(phase::write, core->writing())) return false;
+    const_buffer piece{bytes};
+    hawser::detail::write_slot slot;
+    slot.pieces = hawser::detail::slice<const_buffer>{&piece, 1};
+    const bool ended = core->write(slot, nullptr) && !slot.failure;
+    to.bytes_written += slot.moved;
+    bytes.remove_prefix(slot.moved);
+    return ended;
+}
+
 inline bool is_busy_writing(state* L, const ios& to) {
     if (to.writing) push_failure(L, "another task writes to this stream", EBUSY);
     return to.writing;
 }
 
 /// Sends the string on top of the stack.
-inline pending* make_write(state* L, machine& m, ios& to) {
-    const std::string_view bytes = text_at(L, -1);
-    reference text = m.take(L);
+inline pending* make_write(state* L, machine& m, const task& t, ios& to) {
+    std::string_view bytes = text_at(L, -1);
+    const bool accepted = write_at_once(to, t, bytes);
+    reference text = accepted ? reference{} : m.take(L);
     lua_pushvalue(L, 1);
     reference self = m.take(L);
+    if (accepted) return make_limited([&] { return to.line().flush(); }, to.write_limit, give_written{ref<ios>{&to}, std::move(self), reference{}});
     return make_limited([&] { return send(ref<ios>{&to}, bytes); }, to.write_limit,
                         give_written{ref<ios>{&to}, std::move(self), std::move(text)});
 }
@@ -98,7 +114,7 @@ inline int ios_write(state* L) {
     if (to->mode == ios::buffering::no) {
         if (top > 2) lua_concat(L, top - 1);
         task& t = m.waiting_task(L, "write");
-        pending* p = make_write(L, m, *to);
+        pending* p = make_write(L, m, t, *to);
         return m.await(L, t, p);
     }
     bool full = false;

@@ -73,6 +73,10 @@ public:
     Span peek() const noexcept {
         return buffer_.view();
     }
+    /// Puts bytes that were read from the next layer itself behind those that are buffered. False: memory is short.
+    template <class Bytes> [[nodiscard]] bool append(const Bytes& bytes) noexcept {
+        return buffer_.append(bytes);
+    }
     /// Drops the first n buffered bytes; n is at most peek().size().
     void consume(std::size_t n) noexcept { buffer_.consume(n); }
     /// Reads more into the buffer, and gives how much; 0 is the end.
