@@ -89,14 +89,15 @@ local function left(scope, finish, ok, ...)
   return finish(timed_out, cut, ok, ...)
 end
 
-local function finish_timeout(timed_out, cut, ok, first, second, third, ...)
+local function finish_timeout(timed_out, cut, ok, ...)
   if timed_out and cut then
+    local first, _, third = ...
     if not ok then return nil, "timed out: " .. tostring(first), core.errno.ETIMEDOUT end
-    if first == nil and third == core.errno.ETIMEDOUT then return first, second, third, ... end
-    return nil, "timed out", core.errno.ETIMEDOUT, first, second, third, ...
+    if first == nil and third == core.errno.ETIMEDOUT then return ... end
+    return nil, "timed out", core.errno.ETIMEDOUT, ...
   end
-  if not ok then error(first, 0) end
-  return first, second, third, ...
+  if not ok then error((...), 0) end
+  return ...
 end
 
 --- Calls f(...) and gives what it gives. Operations that it has not finished after so many seconds return nil, "timed out",

@@ -42,4 +42,10 @@ t.task("two tasks talk over TLS", function()
   near:close()
 end)
 
+t.task("with_timeout gives as many values as the function", function()
+  t.eq(select("#", hawser.with_timeout(1, function() end)), 0)
+  t.eq(select("#", hawser.with_timeout(1, function() return nil end)), 1)
+  t.eq(select("#", hawser.with_timeout(1, function() return 1, nil, nil, nil end)), 4)
+end)
+
 t.done()

@@ -4,7 +4,7 @@
 #include <hawser/hawser.hpp>
 #include <hawser/lua/embed.hpp>
 
-#include "support/doctest.hpp"
+#include "../support/doctest.hpp"
 
 namespace hw = hawser;
 using namespace std::chrono_literals;
