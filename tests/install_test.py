@@ -16,6 +16,7 @@ COMPILERS = [name for name in ("g++", "clang++-19") if shutil.which(name)]
 STANDARDS = ["c++20", "gnu++20"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 OFF = ["-Dtests=disabled", "-Dexamples=disabled", "-Dbench=disabled"]
+RUNTIMES = {name: version for name, version in {"lua5.4": "5.4", "luajit": "5.1"}.items() if shutil.which(name)}
 
 
 class Install(unittest.TestCase):
@@ -29,7 +30,7 @@ class Install(unittest.TestCase):
         cls.environment = {key: value for key, value in os.environ.items() if key not in ("CXXFLAGS", "LDFLAGS", "CXX")}
         cls.environment["PKG_CONFIG_PATH"] = str(cls.prefix / "share" / "pkgconfig")
         build = cls.scratch / "build"
-        cls.run_in(cls.scratch, MESON, "setup", build, SOURCE, f"--prefix={cls.prefix}", "--buildtype=plain", *OFF)
+        cls.run_in(cls.scratch, MESON, "setup", build, SOURCE, f"--prefix={cls.prefix}", "--buildtype=plain", "-Dlua=disabled", *OFF)
         cls.run_in(cls.scratch, MESON, "install", "-C", build)
 
     @classmethod
@@ -69,6 +70,23 @@ class Install(unittest.TestCase):
                 "share/cmake/hawser/hawserConfigVersion.cmake",
             },
         )
+
+    @unittest.skipUnless(RUNTIMES, "no Lua here")
+    def test_lua(self):
+        work = self.directory("lua")
+        prefix = work / "prefix"
+        self.run_in(work, MESON, "setup", "build", SOURCE, f"--prefix={prefix}", "--libdir=lib", "--buildtype=plain", "-Dlua=enabled", *OFF)
+        self.run_in(work, MESON, "install", "-C", "build")
+        places = [prefix / "share" / "lua", prefix / "lib" / "lua"]
+        installed = {str(file.relative_to(prefix)) for place in places for file in place.rglob("*") if file.is_file()}
+        wanted = set()
+        for version in RUNTIMES.values():
+            wanted |= {f"share/lua/{version}/hawser.lua", f"share/lua/{version}/hawser/compat.lua", f"lib/lua/{version}/hawser/core.so"}
+        self.assertEqual(installed, wanted)
+        for name, version in RUNTIMES.items():
+            paths = f"package.path = '{prefix}/share/lua/{version}/?.lua' package.cpath = '{prefix}/lib/lua/{version}/?.so'"
+            program = f"{paths} assert(require('hawser.compat').nfl) print(require('hawser').run(function() return 'works' end))"
+            self.assertEqual(self.run_in(work, name, "-e", program), "works\n")
 
     def test_pkg_config(self):
         flags = shlex.split(self.run_in(self.scratch, "pkg-config", "--cflags", "--libs", "hawser"))
