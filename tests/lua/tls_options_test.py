@@ -87,7 +87,9 @@ def listed():
         for _, name in ipairs(names) do print(kind, name) end
       end
     """
-    lines = subprocess.run([INTERPRETER, "-e", script], check=True, capture_output=True, text=True).stdout.splitlines()
+    environment = {**os.environ, "LD_PRELOAD": os.environ.get("HAWSER_LUA_PRELOAD", "")}
+    done = subprocess.run([INTERPRETER, "-e", script], check=True, capture_output=True, text=True, env=environment)
+    lines = done.stdout.splitlines()
     result = {}
     for line in lines:
         kind, name = line.split("\t")
