@@ -28,11 +28,7 @@ inline int address_index(state* L) {
         const auto bytes = hawser::detail::bytes_of(at.address());
         return push(L, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}), 1;
     }
-    lua_getmetatable(L, 1);
-    lua_getfield(L, -1, "methods");
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
+    return push_method(L);
 }
 
 /// Without the port where it is this one, as URLs have it.
@@ -63,12 +59,7 @@ inline void make_address_type(state* L, machine& m) {
     static constexpr luaL_Reg methods[] = {{"display", address_display}, {nullptr, nullptr}};
     static constexpr luaL_Reg meta[] = {{"__tostring", address_tostring}, {"__eq", address_equal},   {"__lt", address_less},
                                           {"__le", address_less_equal},     {"__index", address_index}, {nullptr, nullptr}};
-    make_type<endpoint>(L, m, methods, nullptr);
-    lua_getfield(L, LUA_REGISTRYINDEX, type_name<endpoint>);
-    lua_getfield(L, -1, "__index");
-    lua_setfield(L, -2, "methods");
-    set_functions(L, m, meta);
-    lua_pop(L, 1);
+    make_type_with_fields<endpoint>(L, m, methods, meta);
 }
 
 }  // namespace hawser::lua::detail

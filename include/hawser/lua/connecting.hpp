@@ -44,12 +44,6 @@ struct give_stream {
     }
 };
 
-inline const tls::config& config_at(state* L, int index) {
-    if (lua_isnoneornil(L, index)) return tls::config::system();
-    const client_config& c = check<client_config>(L, index);
-    if (!c) luaL_argerror(L, index, "an empty config");
-    return *c;
-}
 inline duration optional_limit(state* L, int index) { return lua_isnoneornil(L, index) ? duration::max() : check_seconds(L, index); }
 
 template <class = void> operation<tls::stream> secured(operation<tcp::stream> line, std::string name, std::optional<tls::config> settings) {

@@ -62,7 +62,6 @@ public:
     /// with that.
     void note_traceback(state* L);
     void on_error(reference handler) noexcept { on_error_ = std::move(handler); }
-    template <class F> void for_each_task(F f) { tasks_.for_each(f); }
     std::size_t size() const noexcept { return size_; }
 
 private:

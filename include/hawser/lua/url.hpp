@@ -98,11 +98,7 @@ inline int url_index(state* L) {
     if (name == "target") return push(L, u.target()), 1;
     if (name == "host_header") return push(L, u.host_header()), 1;
     if (name == "origin") return url_origin(L);
-    lua_getmetatable(L, 1);
-    lua_getfield(L, -1, "methods");
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
+    return push_method(L);
 }
 inline int url_tostring(state* L) { return push(L, url_at(L, 1).to_string()), 1; }
 inline int url_equal(state* L) { return lua_pushboolean(L, url_at(L, 1) == url_at(L, 2)), 1; }
@@ -127,12 +123,7 @@ inline int decode_percent(state* L) {
 inline void make_url_type(state* L, machine& m) {
     static constexpr luaL_Reg methods[] = {{"resolve", url_resolve}, {"segments", url_segments}, {nullptr, nullptr}};
     static constexpr luaL_Reg meta[] = {{"__tostring", url_tostring}, {"__eq", url_equal}, {"__index", url_index}, {nullptr, nullptr}};
-    make_type<parsed_url>(L, m, methods, nullptr);
-    lua_getfield(L, LUA_REGISTRYINDEX, type_name<parsed_url>);
-    lua_getfield(L, -1, "__index");
-    lua_setfield(L, -2, "methods");
-    set_functions(L, m, meta);
-    lua_pop(L, 1);
+    make_type_with_fields<parsed_url>(L, m, methods, meta);
 }
 
 }  // namespace hawser::lua::detail

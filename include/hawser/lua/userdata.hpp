@@ -54,6 +54,24 @@ template <class T> void make_type(state* L, machine& m, const luaL_Reg* methods,
     lua_pop(L, 1);
 }
 
+/// The same for a type with fields: `meta` has an __index that gives those, and for every other name push_method().
+template <class T> void make_type_with_fields(state* L, machine& m, const luaL_Reg* methods, const luaL_Reg* meta) {
+    make_type<T>(L, m, methods, nullptr);
+    luaL_getmetatable(L, type_name<T>);
+    lua_getfield(L, -1, "__index");
+    lua_setfield(L, -2, "methods");
+    set_functions(L, m, meta);
+    lua_pop(L, 1);
+}
+/// The method whose name is the second argument, of the object that is the first.
+inline int push_method(state* L) {
+    lua_getmetatable(L, 1);
+    lua_getfield(L, -1, "methods");
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    return 1;
+}
+
 /// Seconds, as Lua has them: a number that is not negative, or infinity for "no limit".
 inline duration check_seconds(state* L, int index) {
     const lua_Number seconds = luaL_checknumber(L, index);

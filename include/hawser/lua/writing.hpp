@@ -6,13 +6,6 @@
 
 namespace hawser::lua::detail {
 
-/// Pushes a userdata for a stream, an address, ...
-template <class T> T& push_new_ref(state* L, ref<T> object) {
-    ref<T>& held = push_new<ref<T>>(L);
-    held = std::move(object);
-    return *held;
-}
-
 /// The stream at `index`. Raises an error for what is none; nullptr, and pushes the failure, for one that was closed.
 inline ios* open_ios(state* L, int index) {
     ref<ios>& held = check<ref<ios>>(L, index);
