@@ -72,8 +72,6 @@ hawser.coroutine = {
 
 -- Groups and deadlines.
 
-local group = core.methods["hawser.group"]
-
 --- A group of tasks, a part of the task that runs. An error of one stops the others.
 hawser.group = core.group
 

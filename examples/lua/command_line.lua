@@ -125,4 +125,16 @@ function command_line.unique_names(suffixes)
   end
 end
 
+--- What programs do that fetch `urls`: adds those of options.input, makes options.output, and gives a config of
+-- options.cacert, or nothing for the system's authorities.
+function command_line.prepare(usage, options, urls)
+  if options.input then command_line.read_list(usage, options.input, urls) end
+  if #urls == 0 then command_line.refuse(usage, "no URL") end
+  command_line.make_directory(usage, options.output)
+  if not options.cacert then return nil end
+  local config, message = hawser.tls.config { ca_file = options.cacert }
+  if not config then command_line.refuse(usage, message) end
+  return config
+end
+
 return command_line

@@ -29,16 +29,7 @@ local options, urls = command_line.read(usage, {
   timeout = { default = 60, least = 0.001, most = 1e6 },
   cacert = {},
 })
-if options.input then command_line.read_list(usage, options.input, urls) end
-if #urls == 0 then command_line.refuse(usage, "no URL") end
-command_line.make_directory(usage, options.output)
-
-local tls
-if options.cacert then
-  local message
-  tls, message = hawser.tls.config { ca_file = options.cacert }
-  if not tls then command_line.refuse(usage, message) end
-end
+local tls = command_line.prepare(usage, options, urls)
 
 -- The whole of a URL but its scheme, in the characters that any file system takes.
 local unique = command_line.unique_names {}

@@ -21,7 +21,6 @@ public:
 
     any_stream& line() noexcept { return in.next_layer(); }
     int descriptor() noexcept { return line().native_handle(); }
-    bool is_tls() const noexcept { return static_cast<bool>(tls_); }
     /// The TLS state, also of a stream that was closed; nullptr: it has none.
     tls::detail::engine* engine() const noexcept { return tls_ ? &tls_->machine() : nullptr; }
     /// Closes it without a word; who waits on it gets ECANCELED.

@@ -46,22 +46,8 @@ inline int listen(state* L) {
     if (secure && !check<server_settings>(L, 2)) return luaL_argerror(L, 2, "an empty config");
     if (!m.loop()) return luaL_error(L, "listen: %s", m.message().c_str());
     ref<door>& held = push_new<ref<door>>(L);
-    struct {
-        int number = 0;
-    } failed;
-    const auto make = [&]() noexcept {
-        try {
-            held = ref<door>{secure ? new door{at, **test<server_settings>(L, 2)} : new door{at}};
-        } catch (const error& e) {
-            m.scratch() = e.what();
-            failed.number = number_of(e.info());
-        } catch (const std::exception& e) {
-            m.scratch() = e.what();
-            failed.number = EIO;
-        }
-    };
-    make();
-    return failed.number == 0 ? 1 : push_failure(L, m.scratch(), failed.number);
+    const int failed = attempt(m.scratch(), [&] { held = ref<door>{secure ? new door{at, **test<server_settings>(L, 2)} : new door{at}}; });
+    return failed == 0 ? 1 : push_failure(L, m.scratch(), failed);
 }
 
 inline door& door_at(state* L) {

@@ -61,6 +61,13 @@ public:
     /// Takes the traceback on top of the stack off it and remembers it as that of the error below, for a task that will fail
     /// with that.
     void note_traceback(state* L);
+    /// What a coroutine yields when it waits for an operation.
+    static void* tag() noexcept {
+        static char address;
+        return &address;
+    }
+    /// Pushes the table of the coroutines within tasks that hand operations on, each with the one that resumed it.
+    void push_inner_coroutines(state* L) const { lua_rawgeti(L, LUA_REGISTRYINDEX, inner_); }
     void on_error(reference handler) noexcept { on_error_ = std::move(handler); }
     std::size_t size() const noexcept { return size_; }
 
@@ -74,11 +81,6 @@ private:
 
     explicit machine(state* home) : life_{new life{home}}, stand_in_{new task{*this, {}, {}, nullptr, 0}} {}
     static void* key() noexcept {
-        static char address;
-        return &address;
-    }
-    /// What a coroutine yields when it waits for an operation.
-    static void* tag() noexcept {
         static char address;
         return &address;
     }
@@ -115,12 +117,6 @@ private:
     reference on_error_, noted_error_;
     std::string noted_traceback_, message_;
     bool runs_ = false, closed_ = false;
-
-public:
-    /// For the Lua side of coroutines within tasks.
-    static void* operation_tag() noexcept { return tag(); }
-    /// Pushes the table whose keys are the coroutines that pass operations on.
-    void push_inner_coroutines(state* L) const { lua_rawgeti(L, LUA_REGISTRYINDEX, inner_); }
 };
 
 inline hawser::detail::environment task::environment() const noexcept { return {machine_->loop(), scope_->token()}; }

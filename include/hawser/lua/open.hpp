@@ -121,7 +121,7 @@ inline int open_core(state* L) {
     lua_setfield(L, -2, "errno");
     m.push_inner_coroutines(L);
     lua_setfield(L, -2, "inner");
-    lua_pushlightuserdata(L, machine::operation_tag());
+    lua_pushlightuserdata(L, machine::tag());
     lua_setfield(L, -2, "tag");
     lua_newtable(L);
     for (const char* name : {type_name<ref<ios>>, type_name<ref<door>>, type_name<guest>, type_name<ref<task>>, type_name<ref<group>>}) {

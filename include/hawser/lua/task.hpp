@@ -142,6 +142,7 @@ public:
         }
         if (--size_ == 0) empty_.set();
     }
+
 private:
     ref<cancel_scope> scope_;
     std::size_t size_ = 0;

@@ -26,6 +26,13 @@ inline void need_loop(state* L, machine& m, const char* what) {
     if (!m.loop()) luaL_error(L, "%s: %s", what, m.message().c_str());
 }
 
+/// Pushes a group below `outer`, or below none.
+inline ref<group>& push_group(state* L, const ref<cancel_scope>& outer) {
+    ref<group>& held = push_new<ref<group>>(L);
+    held = ref<group>{new group{ref<cancel_scope>{new cancel_scope{outer}}}};
+    return held;
+}
+
 /// Spawns the function at `first` with what follows, and pushes its task.
 inline int spawn_at(state* L, machine& m, const ref<group>& in, int first) {
     luaL_checktype(L, first, LUA_TFUNCTION);
@@ -43,8 +50,7 @@ inline int spawn(state* L) {
     machine& m = machine::of(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (task* t = m.current()) return spawn_at(L, m, t->member_of(), 1);
-    ref<group>& held = push_new<ref<group>>(L);
-    held = ref<group>{new group{ref<cancel_scope>{new cancel_scope{ref<cancel_scope>{}}}}};
+    ref<group>& held = push_group(L, {});
     held->unattended = true;
     lua_insert(L, 1);
     return spawn_at(L, m, held, 2);
@@ -54,8 +60,7 @@ inline int spawn(state* L) {
 inline int make_group(state* L) {
     machine& m = machine::of(L);
     const bool detached = lua_toboolean(L, 1) != 0;
-    ref<group>& held = push_new<ref<group>>(L);
-    held = ref<group>{new group{ref<cancel_scope>{new cancel_scope{detached ? ref<cancel_scope>{} : m.scope()}}}};
+    push_group(L, detached ? ref<cancel_scope>{} : m.scope());
     return 1;
 }
 inline int group_spawn(state* L) {
@@ -237,8 +242,7 @@ inline int run(state* L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (m.current()) return luaL_error(L, "hawser.run inside a task: call the function, or give it to hawser.spawn");
     static_cast<void>(m.waiting_task(L, "run"));
-    ref<group>& held = push_new<ref<group>>(L);
-    held = ref<group>{new group{ref<cancel_scope>{new cancel_scope{ref<cancel_scope>{}}}}};
+    ref<group>& held = push_group(L, {});
     lua_insert(L, 1);
     spawn_at(L, m, held, 2);
     m.run_until(L, held->when_empty(), *held);
