@@ -44,7 +44,8 @@ public:
     /// The task on whose behalf `L` wants to wait; raises a Lua error that says what to do if it cannot.
     task& waiting_task(state* L, const char* what);
     /// Starts `p` (nullptr: memory was short) and waits: the last statement of a function that Lua calls.
-    int await(state* L, task& t, pending* p);
+    /// `stoppable`: a stop ends it, and so a stopped task that goes on to begin such operations ignores that.
+    int await(state* L, task& t, pending* p, bool stoppable = true);
     /// The results of what has ended already, for a function that does not wait.
     int finish(state* L, pending* p);
     /// The cancel scope of whoever runs.

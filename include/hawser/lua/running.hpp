@@ -37,9 +37,9 @@ inline bool machine::is_inner_coroutine(state* L) {
     return by == current_->thread();
 }
 
-inline int machine::await(state* L, task& t, pending* p) {
+inline int machine::await(state* L, task& t, pending* p, bool stoppable) {
     if (!p) return luaL_error(L, "not enough memory");
-    if (t.scope().stop_requested() && t.ignores_stop()) {
+    if (stoppable && t.scope().stop_requested() && t.ignores_stop()) {
         delete p;
         return luaL_error(L, "this task was stopped, and goes on to begin operations: leave when one returns nil, \"cancelled\"");
     }

@@ -179,7 +179,7 @@ inline int group_join(state* L) {
     task& t = m.waiting_task(L, "join");
     if (t.member_of().get() == &of) return luaL_error(L, "a task cannot wait for the group of which it is a part");
     pending* p = make_group_join(t, of, limit);
-    return m.await(L, t, p);
+    return m.await(L, t, p, false);
 }
 
 struct give_signal {
